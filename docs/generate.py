@@ -1,0 +1,96 @@
+"""A hook of mkdocs: writes the gallery from index and cards, the API pages from docstrings, and the navigation.
+
+`python docs/generate.py` rewrites the table of methods in README.md.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from zoo import index, presets
+
+DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
+ROOMS = ("layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "datasets", "environments", "plots", "tuning")
+MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "index")
+
+
+def on_config(config):
+    """Called by mkdocs before it reads the pages."""
+    for folder in ("gallery", "api"):
+        shutil.rmtree(DOCS / folder, ignore_errors=True)
+        (DOCS / folder).mkdir()
+    config["nav"] = [
+        {"Home": "index.md"},
+        {"Gallery": _gallery()},
+        {"Methods": [{e.title: f"methods/{e.stem}.md"} for e in _entries() if (DOCS / "methods" / f"{e.stem}.md").exists()]},
+        {"Guides": [{p.stem.replace("_", " ").capitalize(): p.name} for p in sorted(DOCS.glob("*.md")) if p.name != "index.md"]},
+        {"API": _api()},
+    ]
+    return config
+
+
+def _entries():
+    return sorted(index.ENTRIES, key=lambda e: (e.task, e.title))
+
+
+def _gallery():
+    """A page of pictures, and one page for each card."""
+    shipped, pages, tiles = presets.shipped(), [], []
+    for entry in _entries():
+        for name, record in shipped.items():
+            if record["class"] != entry.name:
+                continue
+            (DOCS / "gallery" / f"{name}.md").write_text((record["folder"] / "card.md").read_text().replace("figure.png", f"{name}.png"))
+            picture = ""
+            if (record["folder"] / "figure.png").exists():
+                shutil.copy(record["folder"] / "figure.png", DOCS / "gallery" / f"{name}.png")
+                picture = f"[![{entry.title}]({name}.png){{ width=480 }}]({name}.md)\n\n"
+            held = sum(claim["holds"] for claim in record["claims"])
+            tiles.append(
+                f"## {entry.title}\n\n*{entry.task}*, {entry.authors} {entry.year}. {entry.summary}\n\n{picture}"
+                f"{held} of {len(record['claims'])} claims hold: [card of `{name}`]({name}.md), [method](../methods/{entry.stem}.md)\n"
+            )
+            pages.append({name: f"gallery/{name}.md"})
+    (DOCS / "gallery" / "index.md").write_text("# Gallery\n\n" + "\n".join(tiles))
+    return ["gallery/index.md", *pages]
+
+
+def _api():
+    """One page for each method, room and part of the machinery."""
+    nav = []
+    for title, modules in (
+        ("Methods", [f"applications.{e.stem}" for e in index.ENTRIES]),
+        ("Rooms", ROOMS),
+        ("Machinery", MACHINERY),
+    ):
+        pages = []
+        for module in modules:
+            (DOCS / "api" / f"{module}.md").write_text(f"# zoo.{module}\n\n{_members(module)}")
+            pages.append({module.removeprefix("applications."): f"api/{module}.md"})
+        nav.append({title: pages})
+    return nav
+
+
+def _members(module):
+    """A room re-exports from its files; each file is documented."""
+    room = DOCS.parent / "zoo" / module
+    files = [module] if not room.is_dir() else [f"{module}.{f.stem}" for f in sorted(room.glob("*.py")) if f.stem != "__init__"]
+    return "".join(f"::: zoo.{file}\n\n" for file in files)
+
+
+def readme_with_table():
+    """README.md with a table of methods from index and evidence."""
+    shipped = presets.shipped().values()
+    rows = ["| method | task | paper | claims that hold |", "|---|---|---|---|"]
+    for entry in _entries():
+        claims = [claim for record in shipped if record["class"] == entry.name for claim in record["claims"]]
+        method = f"[{entry.title}](docs/methods/{entry.stem}.md), `{entry.name}`"
+        paper = f"[{entry.authors} {entry.year}]({entry.url})"
+        rows.append(f"| {method} | {entry.task} | {paper} | {sum(c['holds'] for c in claims)} of {len(claims)} |")
+    pattern = r"(<!-- methods: .*?-->\n).*?(<!-- /methods -->)"
+    return re.sub(pattern, lambda m: m[1] + "\n" + "\n".join(rows) + "\n\n" + m[2], README.read_text(), flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    README.write_text(readme_with_table())

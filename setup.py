@@ -1,0 +1,56 @@
+"""Packaging of zoo: the library, and the shipped presets as the package `zoo.saved_models`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "jax": ["jax>=0.4.34"],
+    "data": ["scikit-image>=0.22", "mlxtend>=0.23", "pandas>=2.0"],
+    "rl": ["gymnasium>=1.0"],
+    "plots": ["matplotlib>=3.7"],
+    "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
+    "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
+}
+EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
+EXTRAS["bench"] = ["threadpoolctl>=3", "implicit>=0.7", "cpprb>=11"]
+EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
+EXTRAS["test"] = [
+    *EXTRAS["all"],
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "hypothesis>=6.100",
+    "requests>=2.31",
+    "ruff~=0.17.0",
+    "mypy~=2.4",
+    "setuptools>=68",
+    "wheel",
+]
+
+setup(
+    name="zoo-keras",
+    version="0.1.0",
+    description="Published deep-learning methods as Keras 3 models, each with the evidence that it works",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["zoo", "zoo.*"]), "zoo.saved_models"],
+    package_dir={"zoo.saved_models": "saved_models"},
+    package_data={"zoo": ["py.typed", "datasets/files/*"], "zoo.saved_models": ["*/*"]},
+    install_requires=[
+        "keras>=3.12",
+        "tensorflow>=2.18",
+        "keras-tuner>=1.4.7",
+        "numpy>=1.26",
+        "h5py>=3.10",
+        "filelock>=3.12",
+        "rich>=13",
+        "scipy>=1.11",
+        # keras-tuner imports these two without declaring them
+        "scikit-learn>=1.4",
+        "tensorboard>=2.18",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["zoo = zoo.cli:main"]},
+)

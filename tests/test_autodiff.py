@@ -1,0 +1,96 @@
+"""Derivatives against closed forms, eagerly and inside `fit`, with layers that have state."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from zoo import autodiff
+
+A = np.array([[2.0, 1.0], [1.0, 3.0]], "float32")
+X = np.array([1.0, 2.0], "float32")
+V = np.array([1.0, -1.0], "float32")
+
+
+def f(x):
+    """x'Ax / 2 + sum x^3, with gradient Ax + 3x^2 and Hessian A + 6 diag(x)."""
+    return 0.5 * ops.sum(x * ops.sum(A * x, axis=1)) + ops.sum(x**3)
+
+
+def test_closed_forms():
+    value, gradient = autodiff.value_and_grad(f, X)
+    np.testing.assert_allclose(value, 0.5 * X @ A @ X + np.sum(X**3))
+    np.testing.assert_allclose(gradient, A @ X + 3 * X**2)
+    np.testing.assert_allclose(autodiff.hvp(f, X, V), A @ V + 6 * X * V)
+    np.testing.assert_allclose(autodiff.jvp(f, X, V)[1], (A @ X + 3 * X**2) @ V, rtol=1e-6)
+    np.testing.assert_allclose(autodiff.vjp(lambda x: x**2, X, V)[1], 2 * X * V)
+
+
+def test_several_inputs_and_unused_ones():
+    gradients = autodiff.grad(lambda x: ops.sum(x[0] * x[0]), [X, V])
+    np.testing.assert_allclose(gradients[0], 2 * X)
+    np.testing.assert_allclose(gradients[1], 0 * V)
+
+
+class Penalised(keras.Model):
+    """Gradient penalty, frozen pass and dropout in one loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.dropout, self.norm = keras.layers.Dense(1), keras.layers.Dropout(0.5), keras.layers.BatchNormalization()
+        self.dense.build((None, 2))
+        self.norm.build((None, 2))
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.dense(self.dropout(self.norm(x, training=training), training=training))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        gradient = autodiff.grad(lambda z: ops.sum(self(z, training=True) ** 2), x)
+        with autodiff.frozen(self.dense.trainable_variables):
+            constant = ops.mean(self.dense(self.norm(x)) ** 2)
+        return ops.mean((y_pred - y) ** 2) + ops.mean(gradient**2) + constant
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_inside_fit(jit_compile):
+    keras.utils.set_random_seed(0)
+    model = Penalised()
+    model.compile("sgd", jit_compile=jit_compile)
+    history = model.fit(np.eye(2).repeat(4, 0), np.ones((8, 1)), epochs=2, verbose=0)
+    assert np.all(np.isfinite(history.history["loss"]))
+
+
+def test_frozen_variables_get_no_gradient_and_keep_their_values():
+    model = Penalised()
+    x = ops.ones((3, 2))
+
+    def loss(scale):
+        with autodiff.Scope([(model.dense.kernel, model.dense.kernel.value * scale)]):
+            outer = ops.sum(model(x))
+            with autodiff.frozen(model.dense.trainable_variables):
+                return outer + ops.sum(model(x))
+
+    direct = autodiff.grad(lambda s: ops.sum(ops.matmul(model.norm(x), model.dense.kernel.value * s)), ops.ones(()))
+    np.testing.assert_allclose(autodiff.grad(loss, ops.ones(())), direct, rtol=1e-5)
+    np.testing.assert_allclose(autodiff.value_and_grad(loss, ops.ones(()))[0], 2 * ops.sum(model(x)), rtol=1e-5)
+
+
+def test_inner_passes_leave_state_alone():
+    model = Penalised()
+    before = [ops.convert_to_numpy(v) for v in model.non_trainable_variables]
+    autodiff.grad(lambda z: ops.sum(model(z, training=True)), ops.ones((3, 2)))
+    for old, variable in zip(before, model.non_trainable_variables):
+        np.testing.assert_array_equal(old, ops.convert_to_numpy(variable))
+
+
+def test_compiled_reads_new_weights_and_keeps_new_state():
+    model = Penalised()
+    verb = autodiff.compiled(lambda x: model(x, training=True), model)
+    x = ops.ones((3, 2))
+    first = ops.convert_to_numpy(verb(x))
+    seeds = ops.convert_to_numpy(model.dropout.seed_generator.state)
+    verb(x)
+    assert np.any(seeds != ops.convert_to_numpy(model.dropout.seed_generator.state))
+    model.dense.bias.assign([100.0])
+    assert np.all(ops.convert_to_numpy(verb(x)) > first + 50)

@@ -1,0 +1,154 @@
+"""The rules of CONTRIBUTING that a machine can check."""
+
+import ast
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo import index
+
+ROOT = Path(zoo.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# room -> level; a file imports only from lower levels, or from its own room
+LEVELS = {
+    "autodiff": 0,
+    "index": 0,
+    "datasets": 1,
+    "layers": 1,
+    "losses": 1,
+    "metrics": 1,
+    "optimizers": 1,
+    "initializers": 1,
+    "decoding": 1,
+    "environments": 1,
+    "callbacks": 2,
+    "model": 3,
+    "families": 4,
+    "applications": 5,
+    "presets": 6,
+    "plots": 6,
+    "evidence": 7,
+    "serving": 7,
+    "tuning": 7,
+    "testing": 7,
+    "demo": 8,
+    "cli": 9,
+}
+
+
+def imports(file):
+    return imports_of(ast.parse(file.read_text()))
+
+
+def imports_of(tree):
+    """Modules that Python code imports, as (name, whether at module level)."""
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            yield name, node in top
+
+
+def room(name):
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "zoo" else None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_arrows(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    if parts == ("__init__",):
+        return
+    here = parts[0]
+    assert here in LEVELS, f"give {here} a level"
+    for name, at_top in imports(file):
+        there = room(name)
+        # inside functions, the base class may reach the machinery that its methods front (presets, serving)
+        allowed_up = here == "model" and not at_top and there in ("presets", "serving")
+        if there in LEVELS and there != here and not allowed_up:
+            assert LEVELS[there] < LEVELS[here], f"{file.name} must not import zoo.{there}"
+        if here == "applications" and there == "applications" and parts[-1] != "__init__":
+            raise AssertionError(f"{file.name}: a method never imports another method's file ({name})")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_backends_only_in_autodiff(file):
+    here = file.relative_to(ROOT).with_suffix("").parts[0]
+    for name, at_top in imports(file):
+        package = name.split(".")[0]
+        if package in ("tensorflow", "jax", "torch"):
+            # SavedModels are TensorFlow's: export and its check may use it inside functions
+            assert here == "autodiff" or (here in ("serving", "testing") and not at_top), f"{file.name} imports {name}"
+        assert not name.startswith("keras.src"), f"{file.name} uses a private part of Keras: {name}"
+    assert here == "autodiff" or "StatelessScope" not in file.read_text(), "scopes live in autodiff"
+
+
+def test_index_and_files_agree():
+    stems = {f.stem for f in (ROOT / "applications").glob("*.py")} - {"__init__"}
+    assert stems == {entry.stem for entry in index.ENTRIES}
+    text = (ROOT / "applications" / "__init__.py").read_text()
+    for entry in index.ENTRIES:
+        assert f"from zoo.applications.{entry.stem} import {entry.name} as {entry.name}\n" in text
+    for key in ("row", "name", "stem"):
+        assert len({getattr(entry, key) for entry in index.ENTRIES}) == len(index.ENTRIES)
+
+
+@pytest.mark.parametrize("entry", index.ENTRIES, ids=lambda e: e.stem)
+def test_every_method_has_recipe_test_and_page(entry):
+    top = ROOT.parent
+    for file in (
+        f"applications/{entry.stem}/train.py",
+        f"tests/applications/test_{entry.stem}.py",
+        f"docs/methods/{entry.stem}.md",
+    ):
+        assert (top / file).exists(), f"{file} is missing"
+
+
+PAGES = [*ROOT.parent.glob("*.md"), *(ROOT.parent / "docs").glob("*.md"), *(ROOT.parent / "docs" / "methods").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_examples_of_pages_are_python(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for name, _ in imports_of(ast.parse(block)):
+            module = name.rpartition(".")[0] or name
+            if module.split(".")[0] == "zoo":
+                assert importlib.util.find_spec(".".join(module.split(".")[:2])), f"{page.name} imports {name}"
+
+
+def test_table_of_the_readme():
+    spec = importlib.util.spec_from_file_location("generate", ROOT.parent / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (ROOT.parent / "README.md").read_text() == generate.readme_with_table(), "run python docs/generate.py"
+
+
+def test_import_is_light():
+    code = "import time; t = time.perf_counter(); import zoo; s = time.perf_counter() - t; import sys; print(s, 'keras' in sys.modules)"
+    seconds, keras = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert float(seconds) < 0.2 and keras == "False"
+
+
+def test_list_answers_at_once():
+    command = [sys.executable, "-m", "zoo.cli", "list", "--json"]
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5, times
+    records = json.loads(done.stdout)
+    assert {r["name"] for r in records} == {e.name for e in index.ENTRIES}
+    assert all(r["presets"] and r["evidence"] for r in records)

@@ -1,0 +1,124 @@
+"""What `zoo.Model` and `zoo.Field` promise beyond the contract."""
+
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from zoo import evidence
+
+X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
+Y = np.array([0, 1, 0, 1])
+
+
+def test_field_examples_are_legal():
+    for field in (zoo.Field("image", (None, None, 3), low=0, high=255, example=(4, 6)), zoo.Field("ids", (5,), "int32", 1, 9)):
+        array = field.sample(3, np.random.default_rng(0))
+        field.check(array)
+        assert array.dtype == field.dtype and len(array) == 3
+    assert zoo.Field("image", (None, None, 3), example=(4, 6)).sample(2, np.random.default_rng(0)).shape == (2, 4, 6, 3)
+
+
+def test_field_accepts_whole_floats_as_ids():
+    zoo.Field("ids", (2,), "int32", 0, 9).check(np.array([[1.0, 2.0]]))
+    with pytest.raises(ValueError, match="whole numbers"):
+        zoo.Field("ids", (2,), "int32", 0, 9).check(np.array([[1.5, 2.0]]))
+
+
+def test_given_loss_replaces_the_papers(toy):
+    model = toy()
+    model.compile(loss="mse", metrics=["mae"])
+    history = model.fit(X, keras.utils.to_categorical(Y, 2), verbose=0)
+    assert "mae" in history.history
+    config = model.get_compile_config()
+    assert config["loss"] == "mse" and config["optimizer"] == "auto"
+
+
+def test_datasets_and_generators_pass(toy):
+    model = toy()
+
+    def batches():
+        while True:
+            yield X, Y
+
+    model.fit(batches(), steps_per_epoch=2, verbose=0)
+
+
+def test_dtype_is_the_global_policy(toy):
+    with pytest.raises(ValueError, match="set_dtype_policy"):
+        toy(dtype="mixed_float16")
+
+
+def test_keras_file_loads_in_a_fresh_process(tmp_path):
+    """Importing zoo.applications is enough for Keras to find every class."""
+    x = np.zeros((2, *zoo.applications.LSUVNet(**zoo.applications.LSUVNet.example_config()).input_fields()[0].shape), "float32")
+    model = zoo.applications.LSUVNet(**zoo.applications.LSUVNet.example_config())
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x)
+    script = f"""
+        import keras, numpy as np, zoo.applications
+        model = keras.saving.load_model({str(tmp_path / "model.keras")!r})
+        np.save({str(tmp_path / "y.npy")!r}, model.predict(np.load({str(tmp_path / "x.npy")!r}), verbose=0))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_custom_objective_is_divided_by_the_replicas(toy):
+    """Two replicas on one machine train as one does."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute")
+    script = """
+        import sys, numpy as np
+        import tensorflow as tf
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        import keras, zoo
+        from keras import ops
+        sys.path.insert(0, "tests")
+        import toy
+
+        class Summed(toy.Toy):
+            def default_optimizer(self):
+                return keras.optimizers.SGD(0.1)
+            def objective(self, x, y, y_pred, sample_weight, training):
+                return ops.mean(keras.losses.sparse_categorical_crossentropy(y, y_pred))
+
+        x, y = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.arange(8) % 2
+        kernels = []
+        for scope in (tf.distribute.get_strategy().scope(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
+            with scope:
+                keras.utils.set_random_seed(0)
+                model = Summed()
+                model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+                kernels.append(np.array(model.network.layers[1].kernel))
+        np.testing.assert_allclose(*kernels, atol=1e-5)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, cwd=zoo.__path__[0] + "/..")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def claim(values, baseline, higher_is_better=True):
+    return evidence.Claim("c", "p", "d", "m", higher_is_better, "b", baseline, values, list(range(len(values))))
+
+
+def test_holds_is_computed():
+    assert claim([0.9, 0.8, 0.85], [0.7, 0.75, 0.72]).holds
+    assert not claim([0.9, 0.8, 0.85], [0.7, 0.75, 0.72], higher_is_better=False).holds
+    assert not claim([0.9, 0.1, 0.5], [0.1, 0.8, 0.5]).holds
+    assert not claim([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]).holds
+    with pytest.raises(ValueError, match="one entry per seed"):
+        claim([1, 2], [1])
+
+
+def test_publish_writes_a_preset_with_a_card(toy, tmp_path, capsys):
+    args = evidence.arguments("A recipe.", "toy", ["--quick", "--out", str(tmp_path / "toy")])
+    evidence.publish(toy(), args, [claim([2, 3, 4], [1, 1, 1])], data="None, CC0.", notes="Just a toy.")
+    assert "holds" in capsys.readouterr().out
+    card = (tmp_path / "toy" / "card.md").read_text()
+    assert "**yes**" in card and "3 ± 1" in card and "Just a toy." in card
+    assert isinstance(zoo.Model.from_pretrained(tmp_path / "toy"), toy)

@@ -1,0 +1,447 @@
+"""Prioritized DQN: a (Double) deep Q-network that replays transitions the more often, the more they surprised it.
+
+Paper: Schaul, Quan, Antonoglou, Silver 2015, "Prioritized Experience Replay", arXiv 1511.05952, on Double DQN (van Hasselt, Guez, Silver
+2015, arXiv 1509.06461). Observations are `(batch, *observation_shape)`, action values `(batch, num_actions)`.
+
+Differences from the paper:
+1. Importance weights are divided by the largest weight of the batch, not of the whole memory.
+2. Rank-based replay keeps the exact order of all transitions where the paper's heap approximates it; each draw comes from a range of ranks
+   of exactly equal probability. A new transition gets rank 1 there, as the paper's gets the largest priority.
+3. The loss is the mean over the batch, where DQN takes the sum; RMSProp's constant is divided by the squared batch size to match.
+4. The constant added to proportional priorities, which the paper does not give, is 1e-6.
+5. A transition cut short by a time limit (truncation) still bootstraps from its next state.
+6. Both observations of a transition are stored, so a frame takes twice the memory of DQN's frame buffer.
+"""
+
+from functools import cached_property
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo import autodiff
+from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
+from zoo.environments.rollout import Rollout
+from zoo.model import Field, Model
+
+# (alpha, beta0) of each variant, table 3 of the paper
+EXPONENTS = {"proportional": (0.6, 0.4), "rank": (0.7, 0.5), "uniform": (0.0, 1.0)}
+
+
+class PrioritizedDQN(Model):
+    """Q-learning from a prioritized memory; `fit(env, steps)` plays and learns, `act(observation)` plays.
+
+    Defaults are those of the paper for Atari; small problems want a smaller memory, faster schedules and a larger learning rate, which is
+    the optimizer's: 0.00025 / 4, or 0.00025 with uniform replay.
+
+    Args:
+        observation_shape: shape of an observation; `(n,)` for `n` discrete ones, which are taken one-hot.
+        num_actions: number of actions.
+        hidden: units of the hidden layers of the `"mlp"`; empty makes it linear.
+        network: `"mlp"`, or `"atari"` for the convolutions of DQN, which take pixels 0..255 with the frames first or last.
+        replay: `"proportional"`, `"rank"` or `"uniform"`.
+        alpha: exponent of the priorities; `None` means the paper's, 0.6 (proportional) or 0.7 (rank).
+        beta0: exponent of the importance weights at the start; `None` means the paper's, 0.4 (proportional) or 0.5 (rank).
+        beta_steps: steps of the environment over which beta goes to 1.
+        double: whether the online network chooses the action that the target network values.
+        gamma: discount factor.
+        buffer_size: transitions in memory.
+        batch_size: transitions in an update.
+        learning_starts: steps before the first update.
+        replay_period: steps between updates.
+        target_update: steps between copies to the target network.
+        epsilon_start: share of random actions at the start.
+        epsilon_end: and in the end.
+        epsilon_steps: steps over which it falls, along a line.
+        reward_clip: rewards are cut to +- this; `None` leaves them.
+        td_clip: TD errors are cut to +- this, in updates and priorities; `None` leaves them.
+        **kwargs: `name` and `dtype` of `zoo.Model`.
+    """
+
+    output_name = "q_values"
+
+    def __init__(
+        self,
+        observation_shape=(84, 84, 4),
+        num_actions=4,
+        hidden=(512,),
+        network="mlp",
+        replay="proportional",
+        alpha=None,
+        beta0=None,
+        beta_steps=50_000_000,
+        double=True,
+        gamma=0.99,
+        buffer_size=1_000_000,
+        batch_size=32,
+        learning_starts=50_000,
+        replay_period=4,
+        target_update=30_000,
+        epsilon_start=1.0,
+        epsilon_end=0.01,
+        epsilon_steps=1_000_000,
+        reward_clip=1.0,
+        td_clip=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_choice("replay", replay, EXPONENTS)
+        _check_choice("network", network, ("mlp", "atari"))
+        self.observation_shape = observation_shape
+        self.num_actions = num_actions
+        self.hidden = hidden
+        self.network = network
+        self.replay = replay
+        self.alpha = alpha
+        self.beta0 = beta0
+        self.beta_steps = beta_steps
+        self.double = double
+        self.gamma = gamma
+        self.buffer_size = buffer_size
+        self.batch_size = batch_size
+        self.learning_starts = learning_starts
+        self.replay_period = replay_period
+        self.target_update = target_update
+        self.epsilon_start = epsilon_start
+        self.epsilon_end = epsilon_end
+        self.epsilon_steps = epsilon_steps
+        self.reward_clip = reward_clip
+        self.td_clip = td_clip
+        self.online = _atari(observation_shape, num_actions) if network == "atari" else _mlp(observation_shape, hidden, num_actions)
+        self.target = keras.models.clone_model(self.online)
+        self.target.trainable = False
+        self.update_target()
+        self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
+        self.memory = None
+        self.td_errors = _LastBatch(batch_size, name="td_errors")
+        self._rng = np.random.default_rng(np.random.randint(2**31))
+        self.compile()
+
+    def call(self, x, training=False):
+        """Action values `(batch, num_actions)` of observations `x`."""
+        return self.online(x, training=training)
+
+    def input_fields(self):
+        """Observations; pixels 0..255 for the Atari network."""
+        limits = {"low": 0.0, "high": 255.0} if self.network == "atari" else {}
+        return [Field("observation", tuple(self.observation_shape), **limits)]
+
+    @classmethod
+    def example_config(cls):
+        """A small agent for a short Blind Cliffwalk."""
+        return {
+            "observation_shape": (3,),
+            "num_actions": 2,
+            "hidden": (8,),
+            "replay": "rank",
+            "beta_steps": 100,
+            "gamma": 0.9,
+            "buffer_size": 64,
+            "batch_size": 4,
+            "learning_starts": 8,
+            "replay_period": 2,
+            "target_update": 10,
+            "epsilon_end": 0.5,
+            "epsilon_steps": 50,
+        }
+
+    def example_data(self, batch_size=2):
+        """A Blind Cliffwalk and a number of steps; the batch size is the constructor's."""
+        from zoo.environments.cliffwalk import BlindCliffwalk
+
+        return {"env": BlindCliffwalk(self.observation_shape[0]), "steps": 64}
+
+    @classmethod
+    def search_space(cls, hp):
+        """Width, priorities, target updates and learning rate."""
+        return {
+            "hidden": (hp.Choice("units", [32, 64, 128, 256]),) * 2,
+            "alpha": hp.Float("alpha", 0.0, 1.0),
+            "target_update": hp.Int("target_update", 100, 10_000, sampling="log"),
+            "learning_rate": hp.Float("learning_rate", 1e-5, 1e-2, sampling="log"),
+        }
+
+    def default_optimizer(self):
+        """DQN's centred RMSProp; its step size divided by four for prioritized replay (section 4)."""
+        rate = 0.00025 if self.replay == "uniform" else 0.00025 / 4
+        return keras.optimizers.RMSprop(rate, rho=0.95, epsilon=0.01 / self.batch_size**2, centered=True)
+
+    def objective(self, x, y, y_pred, sample_weight, training):
+        """Weighted Huber loss, whose gradient is the clipped TD error (algorithm 1, lines 11 to 13)."""
+        chosen = ops.take_along_axis(y_pred, y["action"][:, None], axis=1)[:, 0]
+        errors = ops.stop_gradient(self.targets(y)) - chosen
+        clipped = errors if self.td_clip is None else ops.clip(errors, -self.td_clip, self.td_clip)
+        self.td_errors.update_state(clipped)
+        return ops.mean(ops.cast(sample_weight, errors.dtype) * clipped * (errors - 0.5 * clipped))
+
+    def targets(self, transitions):
+        """What the action values should have been: `reward + gamma * Q_target(next, argmax Q(next))`.
+
+        Args:
+            transitions: dict of tensors `reward`, `next_observation`, `terminated`.
+
+        Returns:
+            Tensor `(batch,)`.
+        """
+        values = self.target(transitions["next_observation"], training=False)
+        judge = self.online(transitions["next_observation"], training=False) if self.double else values
+        best = ops.take_along_axis(values, ops.argmax(judge, axis=1)[:, None], axis=1)[:, 0]
+        reward = transitions["reward"]
+        reward = reward if self.reward_clip is None else ops.clip(reward, -self.reward_clip, self.reward_clip)
+        return reward + self.gamma * (1.0 - transitions["terminated"]) * best
+
+    # --- learning ---
+
+    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=1000, seed=None):
+        """Play `env` and learn. A second call goes on where the first one ended: memory, schedules, optimizer.
+
+        Args:
+            env: a gymnasium environment with discrete actions, single or vectorised.
+            steps: steps to play, over all copies of a vectorised environment.
+            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
+            verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
+            log_every: steps in an epoch.
+            seed: of the environment's first reset.
+
+        Returns:
+            A Keras `History` with `loss`, `td_error` (mean size), `episode_return`, `episode_length` (means over the episodes that ended
+            in the epoch; NaN if none did), `epsilon`, `beta` and `steps`.
+
+        Raises:
+            ValueError: if `env` does not fit the agent, or another loss was compiled.
+        """
+        if not self._auto_loss:
+            raise ValueError("`loss` must be 'auto': the weighted TD error is the method itself. Received: another loss in `compile`")
+        rollout = self._rollout(env, seed)
+        iterations, length = -(-steps // rollout.envs), max(log_every // rollout.envs, 1)
+        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+        tracker = keras.callbacks.CallbackList(
+            [*self._callbacks, *given],
+            add_history=True,
+            add_progbar=verbose != 0,
+            model=self,
+            verbose=1 if verbose == "auto" else verbose,
+            epochs=-(-iterations // length),
+            steps=length,
+        )
+        self.stop_training = False
+        tracker.on_train_begin()
+        for epoch, first in enumerate(range(0, iterations, length)):
+            tracker.on_epoch_begin(epoch)
+            logs = self._epoch(rollout, min(length, iterations - first), tracker)
+            tracker.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        tracker.on_train_end(logs)
+        return self.history
+
+    def _epoch(self, rollout, iterations, tracker):
+        updates, episodes, logs = [], [], {}
+        for i in range(iterations):
+            tracker.on_train_batch_begin(i)
+            transitions, ended = rollout.step(self._explore(rollout.observations))
+            self.remember(**transitions)
+            episodes += ended
+            updates += self._advance(rollout.envs)
+            logs = {"loss": _mean(updates, 0), "td_error": _mean(updates, 1), "episode_return": _mean(episodes, 1)}
+            tracker.on_train_batch_end(i, logs)
+        return {**logs, "episode_length": _mean(episodes, 2), "epsilon": self.epsilon, "beta": self.beta, "steps": int(self.steps)}
+
+    def _advance(self, envs):
+        """Count steps, and do the updates that have come due; gives their (loss, mean size of the TD errors)."""
+        before = int(self.steps)
+        after = before + envs
+        self.steps.assign(after)
+        due = after // self.replay_period - max(before, self.learning_starts) // self.replay_period
+        results = [self.learn() for _ in range(due)]
+        if after // self.target_update > before // self.target_update:
+            self.update_target()
+        return results
+
+    def remember(self, **transitions):
+        """Put transitions into the memory, which `fit` does by itself; demonstrations of others are welcome too.
+
+        Args:
+            **transitions: arrays `observation`, `action`, `reward`, `next_observation`, `terminated`, one row a transition.
+        """
+        if self.memory is None:
+            self.memory = self._new_memory(np.asarray(transitions["observation"]).dtype)
+        if len(transitions["action"]):
+            self.memory.add(**transitions)
+
+    def restore_memory(self, file):
+        """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
+        with np.load(file, allow_pickle=False) as saved:
+            dtype = saved["field/observation"].dtype
+        self.memory = self._new_memory(dtype)
+        self.memory.restore(file)
+
+    def learn(self):
+        """One update from the memory: draw a batch, step the optimizer, set the new priorities.
+
+        Returns:
+            The loss and the mean size of the TD errors.
+        """
+        batch = self.memory.sample(self.batch_size, self.beta)
+        y = dict(batch.transitions)
+        logs = self.train_on_batch(y.pop("observation"), y, batch.weights, return_dict=True)
+        self.memory.update(batch.indices, logs["td_errors"])
+        return float(logs["loss"]), float(np.abs(logs["td_errors"]).mean())
+
+    def update_target(self):
+        """Copy the online network to the target network."""
+        for target, online in zip(self.target.variables, self.online.variables):
+            # a sum is a new array: JAX must not be given one buffer twice
+            target.assign(online + 0)
+
+    @property
+    def beta(self):
+        """The exponent of the importance weights now."""
+        start = EXPONENTS[self.replay][1] if self.beta0 is None else self.beta0
+        return start + (1.0 - start) * min(int(self.steps) / self.beta_steps, 1.0)
+
+    @property
+    def epsilon(self):
+        """The share of random actions now."""
+        share = min(int(self.steps) / self.epsilon_steps, 1.0)
+        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * share
+
+    # --- playing ---
+
+    def act(self, observation, epsilon=0.0):
+        """The best action.
+
+        Args:
+            observation: array `observation_shape`, the number of a discrete one, or a batch of arrays.
+            epsilon: share of random actions.
+
+        Returns:
+            An int, or an array `(batch,)` for a batch.
+
+        Raises:
+            ValueError: if `observation` has another shape.
+        """
+        x = np.asarray(observation)
+        if x.ndim == 0 and x.dtype.kind in "iu":
+            x = np.arange(self.observation_shape[0]) == x
+        single = x.ndim == len(self.observation_shape)
+        x = (x[None] if single else x).astype("float32")
+        self.check(x)
+        actions = self._choose(x, epsilon)
+        return int(actions[0]) if single else actions
+
+    def evaluate(self, env=None, episodes=10, epsilon=0.0, seed=None):
+        """Play without learning.
+
+        Args:
+            env: as in `fit`; each copy of a vectorised one plays the same number of episodes.
+            episodes: at least so many.
+            epsilon: share of random actions.
+            seed: of the first reset.
+
+        Returns:
+            Dict of `mean_return`, `std_return`, `mean_length` and `episodes`.
+        """
+        rollout = self._rollout(env, seed)
+        each = -(-episodes // rollout.envs)
+        played, counts = [], np.zeros(rollout.envs, "int64")
+        while counts.min() < each:
+            _, ended = rollout.step(self._choose(rollout.observations, epsilon))
+            for episode in ended:
+                counts[episode[0]] += 1
+                if counts[episode[0]] <= each:
+                    played.append(episode)
+        _, returns, lengths = np.array(played).T
+        statistics = {"mean_return": returns.mean(), "std_return": returns.std(), "mean_length": lengths.mean()}
+        return {**{name: float(value) for name, value in statistics.items()}, "episodes": len(played)}
+
+    def signatures(self):
+        """`serve` gives action values; `act` the best action."""
+        act = (lambda observation: {"action": ops.argmax(self(observation, training=False), axis=1)}, self.input_fields())
+        return {**super().signatures(), "act": act}
+
+    def _explore(self, observations):
+        return self._choose(observations, self.epsilon)
+
+    def _choose(self, observations, epsilon):
+        random = self._rng.random(len(observations)) < epsilon
+        actions = self._rng.integers(self.num_actions, size=len(observations))
+        return actions if random.all() else np.where(random, actions, ops.convert_to_numpy(self._best(observations)))
+
+    @cached_property
+    def _best(self):
+        return autodiff.compiled(lambda x: ops.argmax(self.online(x, training=False), axis=1), self.online)
+
+    def _rollout(self, env, seed):
+        rollout = Rollout(env, int(self._rng.integers(2**31)) if seed is None else seed)
+        ours, theirs = (tuple(self.observation_shape), self.num_actions), (rollout.observation_shape, rollout.num_actions)
+        if ours != theirs:
+            raise ValueError(f"`env` must have the agent's observation shape and actions, {ours[0]} and {ours[1]}. Received: {theirs}")
+        return rollout
+
+    def _new_memory(self, dtype):
+        fields = {
+            "observation": (self.observation_shape, dtype),
+            "action": ((), "int32"),
+            "reward": ((), "float32"),
+            "next_observation": (self.observation_shape, dtype),
+            "terminated": ((), "float32"),
+        }
+        seed = int(self._rng.integers(2**31))
+        if self.replay == "uniform":
+            return UniformReplay(self.buffer_size, fields, seed=seed)
+        alpha = EXPONENTS[self.replay][0] if self.alpha is None else self.alpha
+        return {"proportional": ProportionalReplay, "rank": RankReplay}[self.replay](self.buffer_size, fields, alpha=alpha, seed=seed)
+
+
+class _LastBatch(keras.metrics.Metric):
+    """Hands the TD errors of a batch out of the compiled train step, among its logs.
+
+    Args:
+        size: of the batch.
+        name: key in the logs.
+    """
+
+    def __init__(self, size, name):
+        super().__init__(name=name)
+        self.values = self.add_variable((size,), "zeros", name="values")
+
+    def update_state(self, values, sample_weight=None):
+        self.values.assign(values)
+
+    def result(self):
+        return ops.convert_to_tensor(self.values)
+
+
+def _mlp(shape, hidden, num_actions):
+    x = inputs = keras.Input(shape, name="observation")
+    if len(shape) != 1:
+        x = layers.Flatten()(x)
+    for units in hidden:
+        x = layers.Dense(units, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(num_actions, dtype="float32", name="q_values")(x))
+
+
+def _atari(shape, num_actions):
+    """The network of DQN (Mnih et al. 2015)."""
+    if len(shape) != 3 or min(shape[1], max(shape[0], shape[2])) < 36:
+        raise ValueError(
+            f"`observation_shape` must be (height, width, frames) or (frames, height, width), from 36 pixels. Received: {shape}"
+        )
+    x = inputs = keras.Input(shape, name="observation")
+    if shape[0] < shape[2]:
+        x = layers.Permute((2, 3, 1))(x)
+    x = layers.Rescaling(1 / 255)(x)
+    for filters, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        x = layers.Conv2D(filters, kernel, stride, activation="relu")(x)
+    x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Dense(num_actions, dtype="float32", name="q_values")(x))
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {sorted(choices)}. Received: {value!r}")
+
+
+def _mean(rows, column):
+    return float(np.mean([row[column] for row in rows])) if rows else float("nan")

@@ -1,0 +1,153 @@
+"""Derivatives inside losses, and the other few things that depend on the backend. No other file of zoo imports a backend.
+
+Every function works eagerly, under `fit`, and compiled (`tf.function`, XLA, `jax.jit`), and can be differentiated again.
+"""
+
+import keras
+from keras import ops
+
+BACKEND = keras.backend.backend()
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+elif BACKEND == "jax":
+    import jax
+else:
+    raise ImportError(f"zoo runs on the TensorFlow and JAX backends of Keras. Received: KERAS_BACKEND={BACKEND!r}")
+
+
+class Scope(keras.StatelessScope):
+    """A `keras.StatelessScope` that inherits the mapping of the scope around it (Keras's own forgets it, which breaks on JAX).
+
+    Args:
+        state_mapping: pairs of (variable, value) that hold inside the scope.
+    """
+
+    def __init__(self, state_mapping=()):
+        super().__init__(state_mapping=list(state_mapping), initialize_variables=False)
+
+    def __enter__(self):
+        super().__enter__()
+        if self.original_scope is not None:
+            self.state_mapping = {**self.original_scope.state_mapping, **self.state_mapping}
+        return self
+
+
+def frozen(variables):
+    """A scope in which `variables` keep their values but receive no gradient.
+
+    Example: a generator's loss runs the discriminator inside `frozen(discriminator.trainable_variables)`.
+    """
+    return Scope((v, ops.stop_gradient(v.value)) for v in variables)
+
+
+def value_and_grad(function, x):
+    """`function(x)` (a scalar) and its gradient with respect to `x`.
+
+    State that layers would update inside `function` (batch statistics, seeds) is left as it was.
+
+    Args:
+        function: takes a tensor (or a list of tensors), returns a scalar.
+        x: tensor or list of tensors.
+
+    Returns:
+        The value, and gradients of the structure of `x`.
+    """
+    if BACKEND == "tensorflow":
+        x = _tensors(x)
+        with tf.GradientTape() as tape, Scope():
+            tape.watch(x)
+            value = function(x)
+        return value, tape.gradient(value, x, unconnected_gradients="zero")
+    return jax.value_and_grad(_pure(function))(_tensors(x))
+
+
+def grad(function, x):
+    """The gradient of `function` (scalar) at `x`; see `value_and_grad`."""
+    return value_and_grad(function, x)[1]
+
+
+def vjp(function, x, vector):
+    """`function(x)` and the product of `vector` with its Jacobian, of the structure of `x`."""
+    if BACKEND == "tensorflow":
+        x = _tensors(x)
+        with tf.GradientTape() as tape, Scope():
+            tape.watch(x)
+            value = function(x)
+        return value, tape.gradient(value, x, output_gradients=vector, unconnected_gradients="zero")
+    value, pullback = jax.vjp(_pure(function), _tensors(x))
+    return value, pullback(vector)[0]
+
+
+def jvp(function, x, vector):
+    """`function(x)` and its directional derivative along `vector`."""
+    if BACKEND == "tensorflow":
+        x, vector = _tensors(x), _tensors(vector)
+        with tf.autodiff.ForwardAccumulator(x, vector) as accumulator, Scope():
+            value = function(x)
+        return value, accumulator.jvp(value, unconnected_gradients="zero")
+    return jax.jvp(_pure(function), (_tensors(x),), (_tensors(vector),))
+
+
+def hvp(function, x, vector):
+    """The Hessian of `function` (scalar) at `x` times `vector`.
+
+    Reverse over reverse on TensorFlow, whose forward mode cannot pass a while loop; forward over reverse on JAX.
+    """
+    if BACKEND == "tensorflow":
+
+        def directional(point):
+            gradients = tf.nest.flatten(grad(function, point))
+            return sum(tf.reduce_sum(g * v) for g, v in zip(gradients, tf.nest.flatten(_tensors(vector))))
+
+        return grad(directional, x)
+    return jvp(lambda point: grad(function, point), x, vector)[1]
+
+
+def per_replica(loss):
+    """`loss` divided by the replicas in sync, as Keras does for its own losses but not for an overridden `compute_loss`."""
+    if BACKEND == "tensorflow":
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+    return loss
+
+
+def compiled(function, layer, jit_compile=False):
+    """`function` as one compiled graph for the verbs of a method.
+
+    The variables of `layer` are read anew at every call, and what `function` changes in its non-trainable ones (seeds, statistics) is kept.
+
+    Args:
+        function: takes and returns (structures of) tensors.
+        layer: the Keras layer or model whose variables `function` reads.
+        jit_compile: whether TensorFlow uses XLA. JAX always does.
+    """
+    if BACKEND == "tensorflow":
+        return tf.function(function, reduce_retracing=True, jit_compile=jit_compile)
+
+    @jax.jit
+    def pure(values, arguments):
+        with Scope(zip(layer.variables, values)) as scope:
+            result = function(*arguments)
+        return result, [scope.get_current_value(v) for v in layer.non_trainable_variables]
+
+    def call(*arguments):
+        result, state = pure([v.value for v in layer.variables], arguments)
+        for variable, value in zip(layer.non_trainable_variables, state):
+            variable.assign(value)
+        return result
+
+    return call
+
+
+def _tensors(x):
+    if isinstance(x, (list, tuple)):
+        return [ops.convert_to_tensor(v) for v in x]
+    return ops.convert_to_tensor(x)
+
+
+def _pure(function):
+    def call(x):
+        with Scope():
+            return function(x)
+
+    return call

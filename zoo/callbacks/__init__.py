@@ -1,0 +1,5 @@
+"""Callbacks that log, draw and save."""
+
+from zoo.callbacks.activation_statistics import ActivationStatistics as ActivationStatistics
+from zoo.callbacks.linear_start import LinearStart as LinearStart
+from zoo.callbacks.sample_grid import SampleGrid as SampleGrid

@@ -1,0 +1,323 @@
+"""The command `zoo`: list, info, train, tune, export, serve, demo. `list` and `info` import no backend and answer at once."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import zoo
+from zoo import index, presets
+
+SOURCE = "the folder applications/ of the source repository (git clone, then pip install -e .)"
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Args:
+        argv: arguments instead of `sys.argv[1:]`.
+
+    Returns:
+        Exit code: 0 on success, 2 for a mistake in the arguments, 1 for a demonstration that did not come out.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except (ValueError, ImportError, OSError) as error:
+        print(f"zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, as for all other errors."""
+        self.exit(2, f"zoo: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser():
+    parser = _Parser(prog="zoo", description="Published deep-learning methods as Keras models.")
+    parser.add_argument("--version", action="version", version=f"zoo {zoo.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(run, name, text):
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(_list, "list", "list the methods with their presets and evidence")
+    sub.add_argument("text", nargs="?", help="show methods with this text in their name, paper or summary")
+    sub.add_argument("--task", help=f"show methods for this task: {', '.join(_tasks())}")
+    sub.add_argument("--json", action="store_true", help="print JSON: row, name, task, paper, presets, parameters, evidence")
+
+    sub = command(_info, "info", "show one method: paper, presets, evidence, first steps")
+    sub.add_argument("name", help="class, file name or row of a method, such as UNet, unet or 19")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+
+    sub = command(_train, "train", "run the recipe of a method: data, training, evidence, preset")
+    sub.add_argument("name", help="a method")
+    sub.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe, such as --quick or --seeds 5")
+
+    sub = command(_tune, "tune", "search the hyperparameters of a method with keras-tuner")
+    sub.add_argument("name", help="a method")
+    data = sub.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", type=Path, help=".npz file with the arrays x and y; fields of several inputs as x/NAME")
+    data.add_argument("--example", action="store_true", help="random data of the right shapes and a small model, to try it out")
+    sub.add_argument("--trials", type=int, default=10, help="number of trials (default: 10)")
+    sub.add_argument("--epochs", type=int, default=5, help="epochs a trial (default: 5)")
+    sub.add_argument("--tuner", default="random", help="random, bayesian, hyperband or grid (default: random)")
+    sub.add_argument("--objective", default="auto", help="metric to search by, such as val_accuracy (default: the validation loss)")
+    sub.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    sub.add_argument("--out", type=Path, help="folder of the search, which goes on where it stopped (default: runs/tuning/<method>)")
+
+    sub = command(_export, "export", "export a preset as a SavedModel with named signatures")
+    sub.add_argument("preset", help="a preset (shipped name, folder, https://, hf:// or kaggle:// address), or a method with one preset")
+    sub.add_argument("path", type=Path, help="target folder; version 1 is written to PATH/1")
+
+    sub = command(_serve, "serve", "serve a SavedModel over HTTP with TensorFlow Serving's REST protocol")
+    sub.add_argument("path", type=Path, help="a SavedModel, a folder of its versions, or a folder of such folders")
+    sub.add_argument("--name", help="name of the model in addresses (default: the folder's name)")
+    sub.add_argument("--port", type=int, default=8501, help="port, 0 for a free one (default: 8501)")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all (default: 127.0.0.1)")
+    sub.add_argument("--max-batch-size", type=int, default=32, help="most rows that concurrent requests share in a run (default: 32)")
+    sub.add_argument("--batch-timeout-ms", type=float, default=2.0, help="how long a batch waits for arriving requests (default: 2)")
+    sub.add_argument("--max-body-mb", type=float, default=32.0, help="refuse larger request bodies (default: 32)")
+    sub.add_argument("--timeout-s", type=float, default=30.0, help="limit on reading and on answering a request (default: 30)")
+
+    sub = command(_demo, "demo", "segment a microscopy image, fine-tune, search, export, serve and query: the whole way")
+    sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for its files (default: demo)")
+    return parser
+
+
+# --- list and info ---
+
+
+def _tasks():
+    return sorted({entry.task for entry in index.ENTRIES})
+
+
+def _records(entries):
+    shipped = presets.shipped()
+    records = []
+    for entry in entries:
+        own = {name: preset for name, preset in shipped.items() if preset["class"] == entry.name}
+        claims = [claim for preset in own.values() for claim in preset["claims"]]
+        records.append(
+            {
+                "row": entry.row,
+                "name": entry.name,
+                "title": entry.title,
+                "task": entry.task,
+                "paper": entry.paper,
+                "authors": entry.authors,
+                "year": entry.year,
+                "url": entry.url,
+                "summary": entry.summary,
+                "presets": list(own),
+                "parameters": {name: preset["parameters"] for name, preset in own.items()},
+                "evidence": {"claims": len(claims), "hold": sum(claim["holds"] for claim in claims)},
+            }
+        )
+    return records
+
+
+def _list(args):
+    if args.task is not None and args.task not in _tasks():
+        raise ValueError(f"`--task` must be one of {', '.join(_tasks())}. Received: {args.task!r}")
+    text = (args.text or "").lower()
+    entries = [
+        entry
+        for entry in index.ENTRIES
+        if args.task in (None, entry.task)
+        and text in " ".join((entry.name, entry.title, entry.paper, entry.authors, entry.summary)).lower()
+    ]
+    records = _records(entries)
+    if args.json:
+        print(json.dumps(records, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    is_wide = console.width >= 110
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=not is_wide)
+    table.add_column("row", justify="right", style="dim")
+    table.add_column("method", style="bold cyan", no_wrap=True)
+    table.add_column("task", min_width=15)
+    table.add_column("paper", ratio=1)
+    table.add_column("preset", overflow="fold")
+    table.add_column("weights", justify="right", no_wrap=True)
+    table.add_column("evidence", no_wrap=True)
+    for record in records:
+        authors = f"{record['authors']} {record['year']}"
+        table.add_row(
+            str(record["row"]),
+            record["name"],
+            record["task"],
+            f"{record['paper']} [dim]{authors}[/]" if is_wide else authors,
+            "\n".join(record["presets"]) or "[dim]none[/]",
+            "\n".join(_count(n) for n in record["parameters"].values()),
+            _verdict(record["evidence"]),
+        )
+    console.print(table)
+    console.print(f"[dim]{len(records)} of {len(index.ENTRIES)} methods. zoo info NAME shows the evidence of one.[/]")
+
+
+def _info(args):
+    entry = index.find(args.name)
+    record = _records([entry])[0]
+    claims = {name: presets.shipped()[name]["claims"] for name in record["presets"]}
+    if args.json:
+        print(json.dumps({**record, "claims": claims}, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold cyan]{entry.name}[/]  {entry.title}, {entry.task}, row {entry.row}")
+    console.print(entry.summary)
+    console.print(f"[dim]{entry.paper}, {entry.authors} {entry.year}, {entry.url}[/]\n")
+    for name in record["presets"]:
+        table = Table("claim", "metric", "here", "baseline", "holds", title=f"{name} ({_count(record['parameters'][name])} parameters)")
+        table.title_justify = "left"
+        for claim in claims[name]:
+            table.add_row(
+                claim["claim"],
+                f"{claim['metric']} ({'higher' if claim['higher_is_better'] else 'lower'} is better)",
+                _mean(claim["values"]),
+                f"{_mean(claim['baseline']['values'])} ({claim['baseline']['name']})",
+                "[green]yes[/]" if claim["holds"] else "[red]no[/]",
+            )
+        console.print(table, "")
+    start = f'.from_pretrained("{record["presets"][0]}")' if record["presets"] else "()"
+    console.print(f"import zoo\nmodel = zoo.applications.{entry.name}{start}")
+    console.print(f"\nzoo train {entry.stem} --quick    zoo tune {entry.stem} --example    docs/methods/{entry.stem}.md")
+
+
+def _count(number):
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
+
+
+def _mean(values):
+    from statistics import fmean
+
+    return f"{fmean(values):.4g}"
+
+
+def _verdict(evidence):
+    if not evidence["claims"]:
+        return "[dim]none[/]"
+    colour = "green" if evidence["hold"] == evidence["claims"] else "yellow"
+    return f"[{colour}]{evidence['hold']} of {evidence['claims']}[/]"
+
+
+# --- train, tune, export, serve, demo ---
+
+
+def _train(args):
+    entry = index.find(args.name)
+    recipe = Path(zoo.__file__).parent.parent / "applications" / entry.stem / "train.py"
+    if not recipe.is_file():
+        raise ValueError(
+            f"the recipe of {entry.name} is applications/{entry.stem}/train.py, which is not installed; it comes with {SOURCE}"
+        )
+    return subprocess.call([sys.executable, str(recipe), *args.options])
+
+
+def _tune(args):
+    entry = index.find(args.name)
+    if args.data is not None and not args.data.is_file():
+        raise ValueError(f"`--data` must be an .npz file. Received: {args.data}")
+    _be_quiet()
+    from zoo import applications, tuning
+
+    cls = getattr(applications, entry.name)
+    config = cls.example_config() if args.example else {}
+    data = cls(**config).example_data(batch_size=16) if args.example else tuning.read_npz(args.data)
+    result = tuning.search(
+        cls,
+        data,
+        max_trials=None if args.tuner == "hyperband" else args.trials,
+        tuner=args.tuner,
+        objective=args.objective,
+        directory=args.out or Path("runs/tuning") / entry.stem,
+        epochs=args.epochs,
+        seed=args.seed,
+        **config,
+    )
+    result.show()
+
+
+def _export(args):
+    name = _preset_of(args.preset)
+    _be_quiet()
+    from zoo import serving
+
+    model = presets.load(name)
+    folder = serving.export(model, args.path)
+    print(f"{name} exported to {folder}; signatures: {', '.join(serving.load(folder).signatures)}")
+    print(f"zoo serve {args.path}")
+
+
+def _preset_of(text):
+    """A preset as it is; a method's name becomes its only preset."""
+    if text in presets.shipped() or "://" in text or Path(text).is_dir():
+        return text
+    try:
+        entry = index.find(text)
+    except ValueError:
+        raise ValueError(f"`preset` must be a preset or a method (see zoo list). Received: {text!r}") from None
+    own = [name for name, preset in presets.shipped().items() if preset["class"] == entry.name]
+    if len(own) != 1:
+        raise ValueError(f"`preset` must name one of the presets of {entry.name}: {', '.join(own) or 'it ships none'}. Received: {text!r}")
+    return own[0]
+
+
+def _serve(args):
+    _be_quiet()
+    from zoo import serving
+
+    options = {key: value for key, value in vars(args).items() if key not in ("run", "path")}
+    serving.serve(args.path, on_ready=_announce, **options)
+    print("stopped", flush=True)
+
+
+def _announce(server):
+    for name, model in server.models.items():
+        signatures = ", ".join(sorted(model.signatures))
+        print(f"serving {name} version {model.version} ({signatures}) at {server.url}/v1/models/{name}:predict", flush=True)
+
+
+def _demo(args):
+    _be_quiet()
+    from zoo import demo
+
+    return demo.run(args.out)
+
+
+def _be_quiet():
+    """Import TensorFlow without its start-up messages, which it writes past Python to the descriptor of stderr."""
+    import logging
+    import os
+
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import tensorflow  # noqa: F401 - imported for its noise
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""Loaders of real data and faithful simulators, without Keras."""
+
+from zoo.datasets import babi as babi
+from zoo.datasets.digits import digits_8x8 as digits_8x8
+from zoo.datasets.digits import mnist_5k as mnist_5k
+from zoo.datasets.microscopy import isbi_em as isbi_em
+from zoo.datasets.microscopy import touching_cells as touching_cells
+from zoo.datasets.movies import Catalogue as Catalogue
+from zoo.datasets.movies import hold_out_items as hold_out_items
+from zoo.datasets.movies import latent_catalogue as latent_catalogue
+from zoo.datasets.movies import movielens_100k as movielens_100k
+from zoo.datasets.movies import split_interactions as split_interactions
+from zoo.datasets.movies import with_identity as with_identity

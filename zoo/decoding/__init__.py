@@ -1,0 +1,1 @@
+"""Decoding loops with static shapes."""

@@ -1,0 +1,1 @@
+"""Abstract bases that three or more methods share."""

@@ -1,0 +1,166 @@
+"""The one table of methods. It imports nothing heavy: `zoo list` and the lazy loading of classes read it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method.
+
+    Args:
+        row: the method's number in the founding list.
+        name: class name in `zoo.applications`.
+        stem: file name in `zoo/applications/` and folder name in `applications/`.
+        title: the field's name of the method.
+        task: what it is for; the filter of `zoo list --task`.
+        paper: title of the paper.
+        authors: first author and others.
+        year: year of the paper.
+        arxiv: arXiv identifier.
+        summary: one sentence for tables and the gallery.
+    """
+
+    row: int
+    name: str
+    stem: str
+    title: str
+    task: str
+    paper: str
+    authors: str
+    year: int
+    arxiv: str
+    summary: str
+
+    @property
+    def url(self):
+        """Address of the paper."""
+        return f"https://arxiv.org/abs/{self.arxiv}"
+
+
+ENTRIES = (
+    Entry(
+        2,
+        "LightFM",
+        "light_fm",
+        "LightFM",
+        "recommendation",
+        "Metadata Embeddings for User and Item Cold-start Recommendations",
+        "Kula",
+        2015,
+        "1507.08439",
+        "Hybrid matrix factorisation: users and items are sums of their features' embeddings, so new items can be ranked.",
+    ),
+    Entry(
+        8,
+        "VAT",
+        "vat",
+        "Virtual adversarial training",
+        "semi-supervised",
+        "Distributional Smoothing with Virtual Adversarial Training",
+        "Miyato et al.",
+        2015,
+        "1507.00677",
+        "Wraps a classifier and smooths its predictions where they are most sensitive; learns from unlabelled data too.",
+    ),
+    Entry(
+        13,
+        "PrioritizedDQN",
+        "prioritized_dqn",
+        "Prioritized experience replay",
+        "reinforcement learning",
+        "Prioritized Experience Replay",
+        "Schaul et al.",
+        2015,
+        "1511.05952",
+        "(Double) DQN that replays surprising transitions more often, with importance weights against the bias.",
+    ),
+    Entry(
+        19,
+        "UNet",
+        "unet",
+        "U-Net",
+        "segmentation",
+        "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+        "Ronneberger et al.",
+        2015,
+        "1505.04597",
+        "Encoder and decoder with skip connections; learns dense segmentation from some thirty images.",
+    ),
+    Entry(
+        22,
+        "ELUNet",
+        "elu_net",
+        "Exponential linear units",
+        "classification",
+        "Fast and Accurate Deep Network Learning by Exponential Linear Units (ELUs)",
+        "Clevert et al.",
+        2015,
+        "1511.07289",
+        "The networks of the ELU paper with a choice of activation, and what it does to mean activations and speed.",
+    ),
+    Entry(
+        23,
+        "NeuralStyle",
+        "neural_style",
+        "Neural style transfer",
+        "image synthesis",
+        "A Neural Algorithm of Artistic Style",
+        "Gatys et al.",
+        2015,
+        "1508.06576",
+        "Paints the content of one image in the style of another by matching features and Gram matrices.",
+    ),
+    Entry(
+        39,
+        "DCGAN",
+        "dcgan",
+        "DCGAN",
+        "image synthesis",
+        "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
+        "Radford et al.",
+        2015,
+        "1511.06434",
+        "Convolutional adversarial pair that trains stably, draws images and learns features without labels.",
+    ),
+    Entry(
+        54,
+        "MemN2N",
+        "mem_n2n",
+        "End-to-end memory network",
+        "question answering",
+        "End-To-End Memory Networks",
+        "Sukhbaatar et al.",
+        2015,
+        "1503.08895",
+        "Attends to a memory of sentences in several hops to answer questions or model language.",
+    ),
+    Entry(
+        83,
+        "LSUVNet",
+        "lsuv_net",
+        "LSUV initialisation",
+        "classification",
+        "All you need is a good init",
+        "Mishkin et al.",
+        2015,
+        "1511.06422",
+        "A thin deep network whose layers are initialised to unit variance from data, and then simply trains.",
+    ),
+)
+
+
+def find(name):
+    """The entry whose class name, stem, title or row is `name` (case does not matter).
+
+    Raises:
+        ValueError: if there is none; the message offers the nearest names.
+    """
+    wanted = str(name).lower()
+    for entry in ENTRIES:
+        if wanted in (entry.name.lower(), entry.stem, entry.title.lower(), str(entry.row)):
+            return entry
+    import difflib
+
+    near = difflib.get_close_matches(wanted, [e.stem for e in ENTRIES] + [e.name.lower() for e in ENTRIES])
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(f"`name` must be a method of the zoo (see `zoo list`). Received: {name!r}{hint}")

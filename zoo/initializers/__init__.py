@@ -1,0 +1,4 @@
+"""Initialisations, of one weight or of a whole model."""
+
+from zoo.initializers.lsuv import LayerRecord as LayerRecord
+from zoo.initializers.lsuv import lsuv as lsuv

@@ -1,0 +1,4 @@
+"""Layers that several methods share or that a user wants alone."""
+
+from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation
+from zoo.layers.position_encoding import PositionEncoding as PositionEncoding

@@ -1,0 +1,15 @@
+"""Losses that several methods share or that a user wants alone."""
+
+from zoo.losses.ranking import Positives as Positives
+from zoo.losses.ranking import bpr_loss as bpr_loss
+from zoo.losses.ranking import first_violation as first_violation
+from zoo.losses.ranking import kth_positive as kth_positive
+from zoo.losses.ranking import logistic_loss as logistic_loss
+from zoo.losses.ranking import warp_loss as warp_loss
+from zoo.losses.ranking import warp_weight as warp_weight
+from zoo.losses.virtual_adversarial import kl_divergence as kl_divergence
+from zoo.losses.virtual_adversarial import local_distributional_smoothness as local_distributional_smoothness
+from zoo.losses.virtual_adversarial import virtual_adversarial_perturbation as virtual_adversarial_perturbation
+from zoo.losses.weighted_crossentropy import WeightedCrossentropy as WeightedCrossentropy
+from zoo.losses.weighted_crossentropy import separate as separate
+from zoo.losses.weighted_crossentropy import weight_map as weight_map

@@ -1,0 +1,357 @@
+"""`zoo.Model`, the base class of every method, and `zoo.Field`, which describes one array that a method takes."""
+
+import inspect
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import autodiff
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named array that a method takes.
+
+    Args:
+        name: key of the array in a dict input, and its name in an exported signature.
+        shape: shape without the batch axis; `None` marks a free axis.
+        dtype: `"float32"`, `"int32"` or another NumPy dtype name.
+        low: smallest legal value, or `None`.
+        high: largest legal value (inclusive), or `None`.
+        example: lengths that `example_inputs` gives to the free axes, in order.
+        optional: whether `fit` may be called without it (targets only).
+    """
+
+    name: str
+    shape: tuple = ()
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+    example: tuple = field(default=())
+    optional: bool = False
+
+    def sample(self, batch_size, rng):
+        """A random legal array of shape `(batch_size, *shape)`."""
+        free = iter(self.example)
+        shape = (batch_size, *(next(free, 8) if n is None else n for n in self.shape))
+        low = 0 if self.low is None else self.low
+        if "int" in self.dtype:
+            return rng.integers(low, (1 if self.high is None else self.high) + 1, shape).astype(self.dtype)
+        return rng.uniform(low, 1.0 if self.high is None else self.high, shape).astype(self.dtype)
+
+    def spec(self):
+        """The `keras.InputSpec` of the array with a free batch axis."""
+        return keras.InputSpec(shape=(None, *self.shape), dtype=self.dtype, name=self.name)
+
+    def check(self, array):
+        """Raise a `ValueError` if `array` (NumPy) is not what this field says."""
+        expected = f"`{self.name}` must have shape (batch, {', '.join('any' if n is None else str(n) for n in self.shape)})"
+        if array.ndim != 1 + len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape[1:])):
+            raise ValueError(f"{expected}. Received: shape {array.shape}")
+        if array.size == 0:
+            raise ValueError(f"`{self.name}` must not be empty. Received: shape {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"`{self.name}` must be numeric ({self.dtype}). Received: dtype {array.dtype}")
+        if "int" in self.dtype and array.dtype.kind == "f" and not np.all(array == np.round(array)):
+            raise ValueError(f"`{self.name}` must hold whole numbers ({self.dtype}). Received: dtype {array.dtype}")
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise ValueError(f"`{self.name}` must be finite. Received: NaN or infinite values")
+        if self.low is not None and array.min() < self.low:
+            raise ValueError(f"`{self.name}` must be at least {self.low}. Received: minimum {array.min()}")
+        if self.high is not None and array.max() > self.high:
+            raise ValueError(f"`{self.name}` must be at most {self.high}. Received: maximum {array.max()}")
+
+
+class Model(keras.Model):
+    """Base class of every method in the zoo.
+
+    A method builds its weights in `__init__`, keeps each constructor argument under its own name and ends with `self.compile()`,
+    which fills in the paper's optimizer, loss, metrics and callbacks. See CONTRIBUTING.md for the whole contract.
+    """
+
+    output_name = "output"
+
+    def __init_subclass__(cls, **kwargs):
+        """Methods of the zoo are known to Keras's loader as `zoo>Name`."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("zoo."):
+            keras.saving.register_keras_serializable("zoo")(cls)
+
+    def __init__(self, name=None, dtype=None):
+        """Start a method.
+
+        Args:
+            name: of the model.
+            dtype: dtype policy. Layers take the global one, so any other is refused; `from_config` sets it while it builds.
+
+        Raises:
+            ValueError: if `dtype` is not the global policy.
+        """
+        policy = keras.config.dtype_policy()
+        if dtype is not None and keras.dtype_policies.get(dtype) != policy:
+            raise ValueError(f"`dtype` must be the global policy; use keras.config.set_dtype_policy. Received: {dtype}, global {policy}")
+        super().__init__(name=name)
+
+    # --- what a method tells about itself ---
+
+    def input_fields(self):
+        """The fields of `x`: a list of `zoo.Field`. One field means an array, several mean a dict by name."""
+        raise NotImplementedError
+
+    def target_fields(self):
+        """The fields of `y`; an empty list for a method that learns without targets."""
+        return []
+
+    @classmethod
+    def example_config(cls):
+        """Small constructor arguments for tests and demonstrations."""
+        return {}
+
+    @classmethod
+    def search_space(cls, hp):
+        """Constructor arguments (and `learning_rate`) drawn from a `keras_tuner.HyperParameters`."""
+        return {"learning_rate": hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")}
+
+    def default_optimizer(self):
+        """The paper's optimizer."""
+        return keras.optimizers.Adam()
+
+    def default_loss(self):
+        """The paper's loss, or `None` where `objective` computes it."""
+        return None
+
+    def default_metrics(self):
+        """The paper's metrics, or `None`."""
+        return None
+
+    def default_callbacks(self):
+        """Callbacks that every `fit` runs."""
+        return []
+
+    # --- examples and checks, derived from the fields ---
+
+    def example_inputs(self, batch_size=2):
+        """A small valid `x`, drawn from the input fields with a fixed seed."""
+        return _example(self.input_fields(), batch_size, seed=0)
+
+    def example_data(self, batch_size=2):
+        """Keyword arguments of a small `fit`."""
+        data = {"x": self.example_inputs(batch_size)}
+        if self.target_fields():
+            data["y"] = _example(self.target_fields(), batch_size, seed=1)
+        return data
+
+    def check(self, x, y=None):
+        """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Datasets and generators pass unchecked."""
+        _check(self.input_fields(), x, "x")
+        if y is not None and self.target_fields():
+            _check(self.target_fields(), y, "y")
+
+    # --- construction and configuration ---
+
+    def build(self, input_shape=None):
+        """All weights exist after construction; nothing is left to build."""
+        self.built = True
+
+    def get_config(self):
+        """The constructor's arguments, read from the attributes of the same names."""
+        arguments = {name: _plain(getattr(self, name)) for name in _constructor_arguments(type(self))}
+        return {**arguments, "name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild from `get_config`."""
+        config = dict(config)
+        for key, value in config.items():
+            if isinstance(value, dict) and "class_name" in value:
+                config[key] = keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config.pop("dtype", before))
+        try:
+            return cls(**config)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    # --- compiling and training ---
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", callbacks="auto", **kwargs):
+        """Configure training; `"auto"` means the paper's own choice, anything else replaces it (`None` keeps Keras's meaning).
+
+        Args:
+            optimizer: a Keras optimizer, its name, or `"auto"`.
+            loss: a Keras loss, its name, `None`, or `"auto"`.
+            metrics: a list of metrics, `None`, or `"auto"`.
+            callbacks: a list of callbacks that every `fit` runs, or `"auto"`.
+            **kwargs: passed to `keras.Model.compile` (`jit_compile`, `steps_per_execution`, ...).
+        """
+        self._compile_arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        self._callbacks = self.default_callbacks() if _is_auto(callbacks) else list(callbacks or [])
+        super().compile(
+            optimizer=self.default_optimizer() if _is_auto(optimizer) else optimizer,
+            loss=self.default_loss() if _is_auto(loss) else loss,
+            metrics=self.default_metrics() if _is_auto(metrics) else metrics,
+            **kwargs,
+        )
+        self._auto_loss = _is_auto(loss)
+        # the constructor, which ends here, has made all weights
+        self.built = True
+
+    def get_compile_config(self):
+        """What `compile` was given; `"auto"` stays `"auto"`, callbacks are not saved."""
+        return {key: keras.saving.serialize_keras_object(value) for key, value in self._compile_arguments.items()}
+
+    def compile_from_config(self, config):
+        """Repeat the `compile` of a saved model."""
+        self.compile(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+        if getattr(self, "optimizer", None) is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+        """`keras.Model.fit` with checked inputs; callbacks given to `compile` run as well.
+
+        Targets are checked while the loss is the paper's; another loss may take other targets.
+        """
+        self.check(x, y if self._auto_loss else None)
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+        return super().fit(x, y, *args, callbacks=[*self._callbacks, *given], **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """`keras.Model.evaluate` with checked inputs."""
+        self.check(x, y if self._auto_loss else None)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """`keras.Model.predict` with checked inputs."""
+        self.check(x)
+        return super().predict(x, *args, **kwargs)
+
+    def objective(self, x, y, y_pred, sample_weight, training):
+        """The paper's objective, a scalar, where a Keras loss cannot say it. Used while `loss` is `"auto"`."""
+        raise NotImplementedError
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Keras's hook: the paper's `objective` if the method has one, else the compiled loss."""
+        if type(self).objective is Model.objective or not self._auto_loss:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        # read first: further passes inside `objective` would make the layers forget what the forward pass added
+        extras = self.losses
+        loss = self.objective(x, y, y_pred, sample_weight, training)
+        for extra in extras:
+            loss = loss + ops.cast(extra, loss.dtype)
+        return autodiff.per_replica(loss)
+
+    # --- files, presets and export ---
+
+    def save(self, filepath, *args, **kwargs):
+        """`keras.Model.save`, with an optimizer that has all its variables even before the first `fit`."""
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        super().save(filepath, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, preset, load_weights=True, **overrides):
+        """Load a preset.
+
+        Args:
+            preset: name of a shipped preset, a local folder, or an address (`https://`, `hf://`, `kaggle://`).
+            load_weights: `False` gives the architecture alone.
+            **overrides: constructor arguments to change; weights whose shape changes start anew, and a warning lists them.
+
+        Returns:
+            A compiled model of this class.
+
+        Raises:
+            ValueError: if the preset is unknown, damaged, or of another class.
+        """
+        from zoo import presets
+
+        return presets.load(preset, expected=cls, load_weights=load_weights, **overrides)
+
+    def save_pretrained(self, path, half_precision=False):
+        """Write config, weights, a golden example and checksums to the folder `path`, atomically.
+
+        Args:
+            path: the folder; an existing preset there is replaced as a whole.
+            half_precision: store the weights as float16 (half the size; loads into float32).
+        """
+        from zoo import presets
+
+        presets.save(self, path, half_precision=half_precision)
+
+    def signatures(self):
+        """Named functions of the exported SavedModel: name -> (function, fields). Functions return dicts of tensors."""
+        return {"serve": (self._serve, self.input_fields())}
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Export for serving. A SavedModel carries every function of `signatures()`; other formats are Keras's own.
+
+        Args:
+            filepath: target folder (or file, as the format says).
+            format: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"`.
+            verbose: whether to print the signatures.
+            input_signature: replaces the derived one; the SavedModel then has Keras's single `serve`.
+            **kwargs: passed to `keras.Model.export`.
+        """
+        if format == "tf_saved_model" and input_signature is None and not kwargs:
+            from zoo import serving
+
+            return serving.export(self, filepath, verbose=bool(verbose))
+        if input_signature is None:
+            specs = [f.spec() for f in self.input_fields()]
+            input_signature = specs if len(specs) == 1 else [{s.name: s for s in specs}]
+        return super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+
+    def _serve(self, x):
+        outputs = self(x, training=False)
+        return outputs if isinstance(outputs, dict) else {self.output_name: outputs}
+
+
+def _constructor_arguments(cls):
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    return [p.name for p in parameters if p.name != "self" and p.kind is not inspect.Parameter.VAR_KEYWORD]
+
+
+def _plain(value):
+    """Attributes as JSON takes them: Keras's tracked containers become plain ones, Keras objects are serialised."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (np.integer, np.floating)):
+        return value.item()
+    if isinstance(value, (keras.Layer, keras.Initializer, keras.optimizers.Optimizer, keras.Loss)):
+        return _plain(keras.saving.serialize_keras_object(value))
+    return value
+
+
+def _is_auto(value):
+    return isinstance(value, str) and value == "auto"
+
+
+def _example(fields, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    arrays = {f.name: f.sample(batch_size, rng) for f in fields}
+    return arrays if len(fields) > 1 else arrays[fields[0].name]
+
+
+def _check(fields, data, argument):
+    if len(fields) > 1:
+        if isinstance(data, dict):
+            missing = [f.name for f in fields if f.name not in data and not f.optional]
+            if missing:
+                raise ValueError(f"`{argument}` must hold the keys {[f.name for f in fields]}. Received: {sorted(data)}")
+            for f in fields:
+                _check_array(f, data.get(f.name))
+        elif isinstance(data, np.ndarray):
+            raise ValueError(f"`{argument}` must be a dict with the keys {[f.name for f in fields]}. Received: an array")
+        return
+    _check_array(fields[0], data)
+
+
+def _check_array(spec, data):
+    if isinstance(data, (list, tuple)) or (hasattr(data, "shape") and hasattr(data, "dtype") and not hasattr(data, "element_spec")):
+        spec.check(ops.convert_to_numpy(data))

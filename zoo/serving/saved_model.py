@@ -1,0 +1,165 @@
+"""A SavedModel whose signatures run on NumPy arrays. Needs TensorFlow, but neither Keras nor the class that was exported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a signature.
+
+    Args:
+        name: key in the signature.
+        dtype: NumPy dtype; `object` for strings (bytes).
+        shape: tuple with `None` for free axes, or `None` for an unknown rank.
+        tensor: name of the tensor in the graph.
+        proto_dtype: name of the TensorFlow data type, `DT_FLOAT`.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple | None
+    tensor: str
+    proto_dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One function of a SavedModel.
+
+    Args:
+        name: of the signature.
+        method: what TensorFlow Serving calls it, `tensorflow/serving/predict`.
+        inputs: name -> `TensorSpec`.
+        outputs: name -> `TensorSpec`.
+    """
+
+    name: str
+    method: str
+    inputs: dict
+    outputs: dict
+
+    @property
+    def is_batched(self):
+        """Whether all inputs and outputs have a free first axis, so that requests can share a run."""
+        return all(spec.shape and spec.shape[0] is None for spec in (*self.inputs.values(), *self.outputs.values()))
+
+
+class SavedModel:
+    """A loaded SavedModel; made by `zoo.serving.load`.
+
+    Args:
+        folder: the folder with `saved_model.pb`.
+        name: of the model.
+        version: its number.
+    """
+
+    def __init__(self, folder, name, version):
+        import tensorflow as tf
+
+        self.folder, self.name, self.version = Path(folder), name, version
+        # the signatures die with the loaded object, so it is kept
+        self._loaded = tf.saved_model.load(str(folder))
+        self.definitions = _read_signatures(self.folder)
+        self.signatures = {name: s for name, s in self.definitions.items() if name in self._loaded.signatures}
+
+    def run(self, inputs, signature="serving_default"):
+        """Run a signature.
+
+        Args:
+            inputs: dict name -> array, or one array for a signature with one input.
+            signature: its name; the default one is `serve`.
+
+        Returns:
+            Dict name -> NumPy array.
+
+        Raises:
+            ValueError: if there is no such signature, or the inputs are not what it takes.
+        """
+        import tensorflow as tf
+
+        if signature not in self.signatures:
+            raise ValueError(f"`signature` must be one of {sorted(self.signatures)}. Received: {signature!r}")
+        specs = self.signatures[signature].inputs
+        if not isinstance(inputs, dict):
+            inputs = {name: inputs for name in specs} if len(specs) == 1 else {}
+        if set(inputs) != set(specs):
+            raise ValueError(f"`inputs` must hold the keys {sorted(specs)}. Received: {sorted(inputs)}")
+        arrays = {name: _checked(spec, inputs[name]) for name, spec in specs.items()}
+        tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        return {name: tensor.numpy() for name, tensor in self._loaded.signatures[signature](**tensors).items()}
+
+    def __repr__(self):
+        return f"SavedModel({self.name!r}, version {self.version}, signatures {sorted(self.signatures)})"
+
+
+def load(path):
+    """Load a SavedModel.
+
+    Args:
+        path: a folder of versions (the highest is loaded), or the folder of one version.
+
+    Returns:
+        A `SavedModel`.
+
+    Raises:
+        ValueError: if `path` holds no SavedModel.
+    """
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        version = int(path.name) if path.name.isdigit() else 1
+        return SavedModel(path, path.resolve().parent.name if path.name.isdigit() else path.resolve().name, version)
+    found = versions(path)
+    if not found:
+        raise ValueError(f"`path` must be a SavedModel or a folder of versions like PATH/1. Received: {path}")
+    return SavedModel(path / str(found[-1]), path.resolve().name, found[-1])
+
+
+def versions(path):
+    """The version numbers in a folder, in order."""
+    if not Path(path).is_dir():
+        return []
+    return sorted(int(entry.name) for entry in Path(path).iterdir() if entry.name.isdigit() and (entry / "saved_model.pb").is_file())
+
+
+def _checked(spec, value):
+    array = np.asarray(value, dtype=spec.dtype)
+    if not shape_fits(spec.shape, array.shape):
+        raise ValueError(f"`{spec.name}` must have shape {describe(spec.shape)}. Received: shape {array.shape}")
+    return array
+
+
+def shape_fits(expected, shape):
+    """Whether an array of `shape` is one of the `expected` ones (`None`: any length, or any rank)."""
+    return expected is None or (len(expected) == len(shape) and all(n in (None, m) for n, m in zip(expected, shape)))
+
+
+def describe(shape):
+    """A shape for people: `(any, 28, 28, 1)`."""
+    return "any" if shape is None else f"({', '.join('any' if n is None else str(n) for n in shape)})"
+
+
+def _read_signatures(folder):
+    """All signatures of `saved_model.pb`, with TensorFlow's own `__saved_model_init_op`."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graph = next(g for g in proto.meta_graphs if "serve" in g.meta_info_def.tags)
+    return {
+        name: Signature(name, definition.method_name, _specs(definition.inputs), _specs(definition.outputs))
+        for name, definition in graph.signature_def.items()
+    }
+
+
+def _specs(infos):
+    from tensorflow import dtypes
+    from tensorflow.core.framework import types_pb2
+
+    specs = {}
+    for name, info in sorted(infos.items()):
+        shape = None if info.tensor_shape.unknown_rank else tuple(None if d.size < 0 else d.size for d in info.tensor_shape.dim)
+        dtype = dtypes.as_dtype(info.dtype).as_numpy_dtype if info.dtype != types_pb2.DT_INVALID else None
+        specs[name] = TensorSpec(name, dtype, shape, info.name, types_pb2.DataType.Name(info.dtype))
+    return specs

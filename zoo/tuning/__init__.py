@@ -1,0 +1,7 @@
+"""Searches with keras-tuner over the search space of any method."""
+
+from zoo.tuning.data import read_npz as read_npz
+from zoo.tuning.hypermodel import hypermodel as hypermodel
+from zoo.tuning.script import arguments as arguments
+from zoo.tuning.search import SearchResult as SearchResult
+from zoo.tuning.search import search as search
