@@ -1,6 +1,6 @@
 """A hook of mkdocs: writes the gallery from index and cards, the API pages from docstrings, and the navigation.
 
-`python docs/generate.py` rewrites the table of methods in README.md.
+`python docs/generate.py` rewrites what repeats the presets' evidence: the table of methods in README.md, and the claims on each method's page.
 """
 
 import re
@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from zoo import index, presets
+from zoo.evidence import summary
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
@@ -88,9 +89,38 @@ def readme_with_table():
         method = f"[{entry.title}](docs/methods/{entry.stem}.md), `{entry.name}`"
         paper = f"[{entry.authors} {entry.year}]({entry.url})"
         rows.append(f"| {method} | {entry.task} | {paper} | {sum(c['holds'] for c in claims)} of {len(claims)} |")
-    pattern = r"(<!-- methods: .*?-->\n).*?(<!-- /methods -->)"
-    return re.sub(pattern, lambda m: m[1] + "\n" + "\n".join(rows) + "\n\n" + m[2], README.read_text(), flags=re.DOTALL)
+    return _between_markers(README.read_text(), "methods", "\n".join(rows))
+
+
+def page_with_evidence(entry):
+    """The page of a method with the claims of its presets."""
+    parts = []
+    for name, record in presets.shipped().items():
+        if record["class"] != entry.name:
+            continue
+        rows = [f"Preset [`{name}`](../gallery/{name}.md), mean ± standard deviation over the seeds:", ""]
+        rows += ["| claim | metric | here | baseline | holds |", "|---|---|---|---|---|"]
+        rows += [_claim(claim) for claim in record["claims"]]
+        parts.append("\n".join(rows))
+    return _between_markers(_page(entry).read_text(), "evidence", "\n\n".join(parts))
+
+
+def _claim(claim):
+    baseline = f"{summary(claim['baseline']['values'])} ({claim['baseline']['name']})"
+    metric = f"{claim['metric']}, {'higher' if claim['higher_is_better'] else 'lower'} is better"
+    return f"| {claim['claim']} | {metric} | {summary(claim['values'])} | {baseline} | {'yes' if claim['holds'] else 'no'} |"
+
+
+def _page(entry):
+    return DOCS / "methods" / f"{entry.stem}.md"
+
+
+def _between_markers(page, name, text):
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
     README.write_text(readme_with_table())
+    for method in index.ENTRIES:
+        _page(method).write_text(page_with_evidence(method))

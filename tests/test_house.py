@@ -128,11 +128,14 @@ def test_examples_of_pages_are_python(page):
                 assert importlib.util.find_spec(".".join(module.split(".")[:2])), f"{page.name} imports {name}"
 
 
-def test_table_of_the_readme():
+def test_pages_repeat_the_evidence():
     spec = importlib.util.spec_from_file_location("generate", ROOT.parent / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert (ROOT.parent / "README.md").read_text() == generate.readme_with_table(), "run python docs/generate.py"
+    for entry in index.ENTRIES:
+        page = (ROOT.parent / "docs" / "methods" / f"{entry.stem}.md").read_text()
+        assert "<!-- evidence -->" in page and page == generate.page_with_evidence(entry), f"{entry.stem}: run python docs/generate.py"
 
 
 def test_import_is_light():

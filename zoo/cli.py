@@ -302,7 +302,7 @@ def _demo(args):
 
 
 def _be_quiet():
-    """Import TensorFlow without its start-up messages, which it writes past Python to the descriptor of stderr."""
+    """Import Keras without the start-up messages of TensorFlow, which writes them past Python to the descriptor of stderr."""
     import logging
     import os
 
@@ -312,7 +312,7 @@ def _be_quiet():
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
-        import tensorflow  # noqa: F401 - imported for its noise
+        import keras  # noqa: F401 - brings the backend and its noise
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -1,5 +1,7 @@
 """Figures of activation statistics during training."""
 
+from zoo.plots.figure import new_figure
+
 
 def mean_activations(histories, title="Mean activation of the units"):
     """Mean activation and bias shift of the units, epoch by epoch.
@@ -11,12 +13,7 @@ def mean_activations(histories, title="Mean activation of the units"):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'zoo-keras[plots]'") from error
-
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = new_figure(9, 3.5)
     means, shifts = figure.subplots(1, 2)
     for name, history in histories.items():
         epochs = range(1, len(history["mean_activation"]) + 1)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.plots.figure import new_figure
+
 
 def attention_hops(sentences, question, weights, answer=None, support=()):
     """Draw the attention of every hop on every sentence.
@@ -16,14 +18,9 @@ def attention_hops(sentences, question, weights, answer=None, support=()):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'zoo-keras[plots]'") from error
-
     weights = np.asarray(weights)
     hops, rows = weights.shape
-    figure = Figure(figsize=(0.7 * hops + 3.5, 0.28 * rows + 1.1), layout="constrained")
+    figure = new_figure(0.7 * hops + 3.5, 0.28 * rows + 1.1)
     axis = figure.subplots()
     axis.imshow(weights.T, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axis.set_xticks(range(hops), [f"hop {hop}" for hop in range(1, hops + 1)])

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.plots.figure import new_figure
+
 
 def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None):
     """Draw rows of images.
@@ -16,14 +18,9 @@ def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'zoo-keras[plots]'") from error
-
     images = _in_rows(np.asarray(images))
     rows, columns = images.shape[:2]
-    figure = Figure(figsize=(0.8 * columns + (1.2 if row_titles else 0), 0.8 * rows + (0.4 if title else 0)), layout="constrained")
+    figure = new_figure(0.8 * columns + (1.2 if row_titles else 0), 0.8 * rows + (0.4 if title else 0))
     axes = figure.subplots(rows, columns, squeeze=False)
     for i in range(rows):
         for j in range(columns):

@@ -1,5 +1,7 @@
 """Figures of initialisations: the variance of each layer's output."""
 
+from zoo.plots.figure import new_figure
+
 
 def layer_variances(reports, title="Variance of the layers' outputs"):
     """Variances by depth, on a logarithmic scale.
@@ -11,12 +13,7 @@ def layer_variances(reports, title="Variance of the layers' outputs"):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'zoo-keras[plots]'") from error
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = new_figure(6, 3.5)
     axis = figure.subplots()
     for name, report in reports.items():
         axis.semilogy(range(1, len(report) + 1), [max(r.variance_after, 1e-30) for r in report], ".-", label=name)

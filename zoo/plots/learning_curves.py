@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.plots.figure import new_figure
+
 
 def learning_curves(panels, titles=None, x_label="steps", y_label="return", log=False, threshold=None):
     """Draw curves of methods side by side.
@@ -17,14 +19,9 @@ def learning_curves(panels, titles=None, x_label="steps", y_label="return", log=
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'zoo-keras[plots]'") from error
-
     n = len(panels)
     titles, x_labels, y_labels, logs = (v if isinstance(v, (list, tuple)) else [v] * n for v in (titles, x_label, y_label, log))
-    figure = Figure(figsize=(5 * n, 3.6), layout="constrained")
+    figure = new_figure(5 * n, 3.6)
     for axis, curves, title, x, y, logarithmic in zip(figure.subplots(1, n, squeeze=False)[0], panels, titles, x_labels, y_labels, logs):
         for i, (method, seeds) in enumerate(curves.items()):
             _draw(axis, method, seeds, f"C{i}")

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo.plots.figure import new_figure
+
 
 def overlay(image, mask, alpha=0.45, title=None):
     """One image with its mask in colour on top.
@@ -15,9 +17,7 @@ def overlay(image, mask, alpha=0.45, title=None):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5 * image.shape[0] / image.shape[1]), layout="tight")
+    figure = new_figure(5, 5 * image.shape[0] / image.shape[1], "tight")
     axis = figure.subplots()
     _show(axis, image)
     coloured = np.ma.masked_equal(np.asarray(mask), 0)
@@ -37,10 +37,8 @@ def side_by_side(rows):
     Returns:
         A `matplotlib.figure.Figure`.
     """
-    from matplotlib.figure import Figure
-
     columns = max(len(row) for row in rows)
-    figure = Figure(figsize=(3 * columns, 3.3 * len(rows)), layout="tight")
+    figure = new_figure(3 * columns, 3.3 * len(rows), "tight")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(axes, rows):
         for axis, (title, array) in zip(line, row.items()):
