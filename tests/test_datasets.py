@@ -5,8 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from zoo import datasets
-from zoo.datasets import files
+from zoo import datasets, files
 
 
 @pytest.mark.parametrize(("load", "side", "sizes"), [(datasets.digits_8x8, 8, (1347, 450)), (datasets.mnist_5k, 28, (4000, 1000))])

@@ -21,6 +21,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LEVELS = {
     "autodiff": 0,
     "index": 0,
+    "files": 0,
     "datasets": 1,
     "layers": 1,
     "losses": 1,

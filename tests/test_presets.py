@@ -16,8 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo import presets
-from zoo.datasets import files
+from zoo import files, presets
 
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 

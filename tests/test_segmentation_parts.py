@@ -258,7 +258,8 @@ def test_touching_cells():
 def test_isbi_em_reads_local_files_and_refuses_others(tmp_path, monkeypatch):
     from PIL import Image
 
-    from zoo.datasets import files, microscopy
+    from zoo import files
+    from zoo.datasets import microscopy
 
     sums = []
     for kind in ("image", "label"):

@@ -17,6 +17,7 @@ _ROOMS = (
     "environments",
     "evidence",
     "families",
+    "files",
     "index",
     "initializers",
     "layers",

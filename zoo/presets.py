@@ -20,8 +20,7 @@ import warnings
 from pathlib import Path
 
 import zoo
-from zoo import index
-from zoo.datasets import files
+from zoo import files, index
 
 FORMAT = 1
 SUMS = "SHA256SUMS"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.datasets import files
+from zoo import files
 
 
 def digits_8x8(test_size=0.25, seed=0):

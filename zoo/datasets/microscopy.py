@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.datasets import files
+from zoo import files
 
 _COMMIT = "b45af4d458437d8281cc218a07fd4380818ece4a"
 _URL = f"https://raw.githubusercontent.com/zhixuhao/unet/{_COMMIT}/"
