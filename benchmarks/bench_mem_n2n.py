@@ -24,7 +24,7 @@ def peer_model(vocabulary):
     response = layers.Permute((2, 1))(layers.Add()([match, output]))
     state = layers.LSTM(32)(layers.Concatenate()([response, query]))
     model = keras.Model([story, question], layers.Dense(vocabulary + 1, activation="softmax")(state))
-    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

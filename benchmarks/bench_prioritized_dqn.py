@@ -1,8 +1,12 @@
-"""The replay memories of zoo against cpprb 11, whose memory and sum tree are C++: add four transitions, draw a batch, set its priorities.
+"""The replay memories of zoo against cpprb, whose memory and sum tree are C++, and the agent against the DQN of stable-baselines3.
 
-zoo is NumPy alone. A small batch costs both about what a few dozen calls from Python cost; with a large one the C++ tree gains on the blocks
-that NumPy sums. Rank-based replay has no peer in cpprb, so it is held against cpprb's proportional one.
+A round of a memory: add four transitions, draw a batch, set its priorities. zoo is NumPy alone. Rank-based replay has no peer in cpprb, so
+it is held against cpprb's proportional one, which does less. Training: both play one copy of CartPole with the same network and the same
+number of updates, from a uniform memory (stable-baselines3 has no other); left out where stable-baselines3 is not installed.
 """
+
+import importlib.util
+from importlib.metadata import version
 
 import numpy as np
 from cpprb import PrioritizedReplayBuffer, ReplayBuffer
@@ -10,7 +14,7 @@ from harness import Benchmark
 
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
 
-ROUNDS = 300
+ROUNDS, STEPS = 300, 2000
 FIELDS = {
     "observation": ((4,), "float32"),
     "action": ((), "int32"),
@@ -59,9 +63,37 @@ def of_cpprb(prioritized, capacity, batch_size):
     return rounds
 
 
+def training(benchmark):
+    """`STEPS` steps of CartPole with an update for every second one."""
+    import gymnasium
+    import keras
+    import torch
+    from stable_baselines3 import DQN
+
+    from zoo.applications import PrioritizedDQN
+
+    # two small matrices are multiplied faster by one thread
+    torch.set_num_threads(1)
+    env = gymnasium.make("CartPole-v1")
+    schedules = {"buffer_size": 50_000, "batch_size": 64, "learning_starts": 0}
+    ours = PrioritizedDQN((4,), 2, (128, 128), replay="uniform", double=False, replay_period=2, target_update=200, **schedules)
+    ours.compile(optimizer=keras.optimizers.Adam(1e-3))
+    peer = DQN("MlpPolicy", env, 1e-3, train_freq=2, target_update_interval=200, policy_kwargs={"net_arch": [128, 128]}, **schedules)
+    benchmark.case(
+        "training on CartPole, batches of 64",
+        ours=lambda: ours.fit(gymnasium.make("CartPole-v1"), STEPS, verbose=0),
+        peer=lambda: peer.learn(STEPS, reset_num_timesteps=False),
+        work=STEPS,
+        unit="steps",
+        repeats=5,
+    )
+
+
 def main():
     """Run every case and write the results."""
-    benchmark = Benchmark("prioritized_dqn", peer="cpprb 11.0.0")
+    with_training = importlib.util.find_spec("stable_baselines3") is not None
+    peers = ["cpprb", "stable-baselines3"] if with_training else ["cpprb"]
+    benchmark = Benchmark("prioritized_dqn", peer=" and ".join(f"{name} {version(name)}" for name in peers))
     for capacity in (10_000, 1_000_000):
         for batch_size in (32, 256):
             for cls in (ProportionalReplay, RankReplay, UniformReplay):
@@ -72,6 +104,8 @@ def main():
                     work=ROUNDS,
                     unit="rounds",
                 )
+    if with_training:
+        training(benchmark)
     benchmark.report()
 
 

@@ -2,29 +2,32 @@
 
     python applications/light_fm/train.py
 
-Two splits as in the paper (section 5): a fifth of the interactions held out (warm), and all interactions of a fifth of the items (cold).
-The hybrid has the identity and the metadata of users and items as features; matrix factorisation has the identity alone. MovieLens is used if
-recbole, which ships it, is installed (`pip install --no-deps recbole==1.2.1`). The preset is the hybrid of the simulated catalogue, since
-GroupLens does not allow its data, here the feature matrices, to be passed on.
+Two splits as in the paper (section 5): a fifth of the interactions held out (warm), and all interactions of a fifth of the items (cold),
+which are then ranked among themselves. The hybrid has the identity and the metadata of users and items as features; matrix factorisation has
+the identity alone. MovieLens is used if recbole, which ships it, is installed (`pip install --no-deps recbole==1.2.1`). The preset is the
+hybrid of the simulated catalogue, since GroupLens does not allow its data, here the feature matrices, to be passed on.
 """
 
 from statistics import fmean, stdev
 
 import keras
-from matplotlib.figure import Figure
+import numpy as np
 from rich.progress import track
 
 from zoo import datasets, evidence, metrics
 from zoo.applications import LightFM
+from zoo.plots.figure import new_figure
 
 EPOCHS = 20
 SETTINGS = {"dim": 24, "criterion": "warp"}
 SPLITS = {"warm": datasets.split_interactions, "cold": datasets.hold_out_items}
 HYBRID, PLAIN = "LightFM, ids and metadata", "matrix factorisation, ids alone"
-NOTES = f"""Budget: {EPOCHS} epochs of WARP in batches of 1024, dimension {SETTINGS["dim"]}, AdaGrad at the package's rate of 0.05, equal for
-both models; nothing was tuned on the held-out data. AUC is the mean over users, against all items without a training interaction. The paper
-trains the logistic loss on ratings from 4 up against lower ones of MovieLens 10M with tags; here ratings from 4 up are implicit feedback, and
-the metadata are genre and decade, age, gender and occupation."""
+NOTES = f"""Budget: {EPOCHS} epochs of WARP in batches of 1024, dimension {SETTINGS["dim"]}, AdaGrad at the package's rate of 0.05, equal
+for both models; nothing was tuned on the held-out data. AUC is the mean over users: warm, against all items without a training interaction;
+cold, among the held-out items, since no item without interactions rises above those that have some. The paper trains the logistic loss on
+ratings from 4 up against lower ones of MovieLens 10M with tags; here ratings from 4 up are implicit feedback, and the metadata are genre and
+decade, age, gender and occupation. Where a warm claim fails, the two models are a tie or nearly one: what metadata could say of an item, its
+many interactions say as well."""
 
 
 def main():
@@ -37,8 +40,7 @@ def main():
         train, test = SPLITS[split](catalogues[name].interactions, seed=seed)
         for features in (HYBRID, PLAIN):
             model = fit(catalogues[name], train, features, seed, 2 if args.quick else EPOCHS)
-            auc = metrics.auc_score(model.scores, test, train).mean()
-            precision = metrics.precision_at_k(model.scores, test, train).mean()
+            auc, precision = measure(model, train, test, split)
             results.setdefault((name, split, features), []).append((auc, precision))
             print(f"{name}, {split}, seed {seed}, {features}: AUC {auc:.3f}, precision@10 {precision:.3f}")
             if shipped is None:
@@ -49,7 +51,7 @@ def main():
     evidence.publish(shipped, args, claims, data + missing, NOTES, draw(results))
 
 
-METRICS = {"warm": {"AUC": 0, "precision@10": 1}, "cold": {"AUC": 0}}
+METRICS = {"warm": {"AUC": 0, "precision@10": 1}, "cold": {"AUC": 0, "precision@10": 1}}
 SENTENCES = {
     "warm": "Where interactions abound, metadata ranks at least as well as matrix factorisation",
     "cold": "Metadata ranks items without any interaction, which matrix factorisation cannot",
@@ -82,6 +84,15 @@ def fit(catalogue, train, features, seed, epochs):
     return model
 
 
+def measure(model, train, test, split):
+    """Mean AUC and precision@10 over users; cold items are ranked among themselves."""
+    scores = model.scores
+    if split == "cold":
+        items = np.flatnonzero(test.getnnz(axis=0))
+        scores, test, train = lambda users: model.scores(users)[:, items], test[:, items], None
+    return tuple(metric(scores, test, train).mean() for metric in (metrics.auc_score, metrics.precision_at_k))
+
+
 def claim(results, name, split, metric, seeds):
     """Hybrid against plain, one claim of the paper."""
     place = METRICS[split][metric]
@@ -101,7 +112,7 @@ def claim(results, name, split, metric, seeds):
 def draw(results):
     """AUC of both models, a panel for each data set."""
     names = list(dict.fromkeys(name for name, _, _ in results))
-    figure = Figure(figsize=(4.5 * len(names), 3.2), layout="constrained")
+    figure = new_figure(4.5 * len(names), 3.2)
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
         for shift, features in ((-0.2, HYBRID), (0.2, PLAIN)):
             values = [[auc for auc, _ in results[name, split, features]] for split in SPLITS]

@@ -1,9 +1,10 @@
 """Prioritized replay on the paper's Blind Cliffwalk and on CartPole, against uniform replay of the same experience.
 
-Blind Cliffwalk (sections 3.1 to 3.3, appendix B.1): the memory holds what all 2^n action sequences see, Q-learning replays it one transition
-at a time with step size 1/4, and the updates are counted until the mean squared error of the values is below 1e-3. The agent itself does so
-for one n; a Q-table with the same memories does so for many n, with greedy replay and with the oracle, which knows the best next update.
-CartPole: both agents play the same number of steps; the weights that did best in validation episodes play the held-out ones.
+Blind Cliffwalk (sections 3.1 to 3.3, appendix B.1): the memory holds what all 2^n action sequences see, Q-learning replays it one
+transition at a time with step size 1/4, and the updates are counted until the mean squared error of the values is below 1e-3. The agent
+itself does so for one n; a Q-table with the same memories does so for many n, with greedy replay and with the oracle, which knows the best
+next update.
+CartPole: both agents play until all validation episodes are perfect; the weights that did best there play the held-out episodes.
 """
 
 import gymnasium
@@ -18,8 +19,10 @@ from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, Unif
 from zoo.plots.learning_curves import learning_curves
 
 STEP_SIZE, TOLERANCE, CHECK_EVERY, LIMIT = 0.25, 1e-3, 8, 100_000
-AGENT_STATES, TABLE_STATES, SOLVED = 7, (2, 4, 6, 8, 10), 475
-STEPS, VALIDATE_EVERY, EPISODES = 30_000, 1000, 20
+AGENT_STATES, TABLE_STATES = 8, (2, 4, 6, 8, 10)
+STEPS, VALIDATE_EVERY, EPISODES, SOLVED = 30_000, 1000, 20, 475
+# the best of 1, 2, 4, 8 e-3 for each, on other seeds
+RATES = {"uniform": 4e-3, "proportional": 8e-3}
 # the exponent makes rank 1 certain: greedy replay
 MEMORIES = {
     "uniform": UniformReplay,
@@ -27,10 +30,12 @@ MEMORIES = {
     "rank-based": RankReplay,
     "greedy": lambda *args, **kwargs: RankReplay(*args, alpha=100.0, **kwargs),
 }
-NOTES = """Blind Cliffwalk: every transition is replayed alone, so importance weights are 1, as in the paper's figure 7. CartPole: 30,000
-steps of four copies of the environment, one update for two steps, Adam with a step size of 1e-3 for both memories, the same schedules;
-rewards are not clipped, TD errors are. Every 1000 steps, 20 validation episodes choose the weights; 100 episodes with other
-seeds are reported. Training ends early once validation episodes all reach the time limit of 500."""
+NOTES = """Blind Cliffwalk: every transition is replayed alone, so importance weights are 1, as in the paper's figure 7. CartPole: at most
+30,000 steps of four copies of the environment, one update for two steps, the same schedules for both memories; rewards are not clipped,
+TD errors are. For each memory the step size of Adam is the best of 0.001, 0.002, 0.004 and 0.008 on six other training seeds: 0.004 for
+uniform, 0.008 for proportional replay. Every 1000 steps 20 validation episodes are played; they choose the weights and end the training
+once all reach the time limit of 500. 100 episodes with other seeds are reported. CartPole's rewards are not rare, so that less is to be
+gained than on Blind Cliffwalk."""
 
 
 def main():
@@ -43,8 +48,7 @@ def main():
         memory: [([2 ** (n + 1) - 2 for n in sizes], [table_on_cliffwalk(memory, n, seed) for n in sizes]) for seed in args.seeds]
         for memory in track([*MEMORIES, "oracle"], "Blind Cliffwalk, Q-table")
     }
-    played = {replay: [agent_on_cartpole(replay, steps, seed) for seed in args.seeds] for replay in ("uniform", "proportional")}
-    returns = {replay: [run["return"] for run in runs] for replay, runs in played.items()}
+    played = {replay: [agent_on_cartpole(replay, steps, seed) for seed in args.seeds] for replay in RATES}
     best = max(played["proportional"], key=lambda run: run["validation"])
     figure = learning_curves(
         [table, {replay: [run["curve"] for run in runs] for replay, runs in played.items()}],
@@ -57,7 +61,7 @@ def main():
     evidence.publish(
         best["model"],
         args,
-        claims(args.seeds, states, updates, table, returns),
+        claims(args.seeds, states, updates, table, played),
         data="Simulated environments: Blind Cliffwalk of the paper, CartPole-v1 of gymnasium (MIT). The shipped weights are those of the "
         "proportional run that did best in validation.",
         notes=NOTES,
@@ -65,10 +69,9 @@ def main():
     )
 
 
-def claims(seeds, states, updates, table, returns):
+def claims(seeds, states, updates, table, played):
     """What the paper says of the two problems, and what came out."""
     cliff = {"higher_is_better": False, "seeds": seeds, "baseline": "uniform replay"}
-    pole = {"dataset": "100 held-out episodes of CartPole-v1", "metric": "mean return", "higher_is_better": True, "seeds": seeds}
     result = [
         evidence.Claim(
             f"The agent learns Blind Cliffwalk in far fewer updates with {replay} replay",
@@ -94,12 +97,15 @@ def claims(seeds, states, updates, table, returns):
     )
     result.append(
         evidence.Claim(
-            "Proportional replay reaches a higher return than uniform replay after as many steps",
-            paper_value="on Atari, better than uniform replay in 41 of 49 games",
+            "Proportional replay solves CartPole in fewer steps than uniform replay",
+            paper_value="on Atari, the median score of uniform replay's whole training after 38 % of the steps (figure 4)",
+            dataset=f"{EPISODES} validation episodes of CartPole-v1",
+            metric=f"steps until their mean return is {SOLVED}",
+            higher_is_better=False,
             baseline="uniform replay",
-            baseline_values=returns["uniform"],
-            values=returns["proportional"],
-            **pole,
+            baseline_values=[run["solved"] for run in played["uniform"]],
+            values=[run["solved"] for run in played["proportional"]],
+            seeds=seeds,
         )
     )
     result.append(
@@ -107,9 +113,12 @@ def claims(seeds, states, updates, table, returns):
             "The agent solves CartPole",
             paper_value="not reported",
             baseline="the threshold of gymnasium",
+            dataset="100 held-out episodes of CartPole-v1",
+            metric="mean return",
+            higher_is_better=True,
             baseline_values=[SOLVED] * len(seeds),
-            values=returns["proportional"],
-            **pole,
+            values=[run["return"] for run in played["proportional"]],
+            seeds=seeds,
         )
     )
     return result
@@ -193,14 +202,15 @@ def agent_on_cartpole(replay, steps, seed):
         replay_period=2,
         target_update=200,
         epsilon_end=0.04,
-        epsilon_steps=steps // 5,
+        epsilon_steps=6000,
         reward_clip=None,
     )
-    agent.compile(optimizer=keras.optimizers.Adam(1e-3))
+    agent.compile(optimizer=keras.optimizers.Adam(RATES[replay]))
     best = KeepBest(seed)
     agent.fit(gymnasium.make_vec("CartPole-v1", num_envs=4), steps, callbacks=best, log_every=VALIDATE_EVERY, verbose=2, seed=seed)
     held_out = agent.evaluate(gymnasium.make_vec("CartPole-v1", num_envs=50), episodes=100, seed=20_000 + seed)
-    return {"model": agent, "return": held_out["mean_return"], "validation": max(best.curve[1]), "curve": best.curve}
+    solved = next((step for step, score in zip(*best.curve) if score >= SOLVED), steps)
+    return {"model": agent, "return": held_out["mean_return"], "validation": max(best.curve[1]), "solved": solved, "curve": best.curve}
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -222,6 +232,7 @@ class KeepBest(keras.callbacks.Callback):
             self.weights = self.model.online.get_weights()
         self.curve[0].append(logs["steps"])
         self.curve[1].append(score)
+        logs["validation"] = score
         self.model.stop_training = score == self.env.spec.max_episode_steps
 
     def on_train_end(self, logs=None):

@@ -205,12 +205,22 @@ def test_atari_network(shape):
 
 
 def test_bad_arguments():
-    for name, value in (("replay", "greedy"), ("network", "cnn")):
+    for name, value in (("replay", "greedy"), ("network", "cnn"), ("gamma", 1.5), ("alpha", -1), ("batch_size", 0), ("target_update", 0)):
         with pytest.raises(ValueError, match=name):
             agent(**{name: value})
     with pytest.raises(ValueError, match="observation_shape"):
         agent(network="atari", observation_shape=(20, 20, 4))
     model = agent()
+    for verb, arguments in (
+        ("learn", {}),
+        ("steps", {"env": BlindCliffwalk(3), "steps": 0}),
+        ("episodes", {"env": BlindCliffwalk(3), "episodes": 0}),
+    ):
+        with pytest.raises(ValueError, match=verb):
+            {"learn": model.learn, "steps": model.fit, "episodes": model.evaluate}[verb](**arguments)
+    for bad in ({"action": np.array([0, 2])}, {"observation": np.zeros((2, 4))}, {"action": np.zeros(3, "int32")}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            model.remember(**{**transitions(2), **bad})
     model.compile(loss="mse")
     with pytest.raises(ValueError, match="loss"):
         model.fit(BlindCliffwalk(3), 10)

@@ -126,6 +126,47 @@ def test_extra_passes_leave_state_and_auxiliary_losses_alone():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_in_fit_the_extra_passes_normalise_by_their_batch():
+    """One step with random directions, recomputed in NumPy: batch statistics in training, moving ones in evaluation."""
+    keras.utils.set_random_seed(2)
+    classifier = keras.Sequential([keras.Input((5,)), layers.BatchNormalization(momentum=0.9), layers.Dense(3)])
+    model = VAT(classifier, epsilon=1.5, num_power_iterations=0, from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0))
+    weights, bias = (np.asarray(v, "float64") for v in classifier.get_weights()[-2:])
+
+    def log_p(x, mean, variance):
+        logits = (x - mean) / np.sqrt(variance + 1e-3) @ weights + bias
+        return logits - np.log(np.exp(logits).sum(1, keepdims=True))
+
+    def expected(statistics):
+        state = keras.ops.convert_to_numpy(model.seed_generator.state)
+        start = keras.ops.convert_to_numpy(keras.random.normal(X.shape, seed=model.seed_generator))
+        model.seed_generator.state.assign(state)
+        moved = X + 1.5 * start / np.linalg.norm(start, axis=1, keepdims=True)
+        clean = log_p(X, *statistics(X))
+        return -np.mean(np.sum(np.exp(clean) * (clean - log_p(moved, *statistics(moved))), 1))
+
+    unlabelled = np.full(12, -1, "int32")
+    lds = expected(lambda x: (x.mean(0), x.var(0)))
+    assert model.train_on_batch(X, unlabelled, return_dict=True)["lds"] == pytest.approx(lds, rel=1e-4)
+    mean, variance = (0.1 * X.mean(0), 0.9 + 0.1 * X.var(0))
+    np.testing.assert_allclose(classifier.layers[0].moving_mean, mean, rtol=1e-4)  # of the clean batch alone
+    lds = expected(lambda x: (mean, variance))
+    assert model.evaluate(X, unlabelled, batch_size=12, verbose=0, return_dict=True)["lds"] == pytest.approx(lds, rel=1e-4)
+
+
+def test_one_dropout_mask_for_all_passes_of_a_step():
+    keras.utils.set_random_seed(0)
+    classifier = keras.Sequential([keras.Input((5,)), layers.Dense(32), layers.Dropout(0.5), layers.Dense(3)])
+    model = VAT(classifier, epsilon=0.0, from_logits=True)
+    first, second = (model.train_on_batch(X, np.arange(12) % 3, return_dict=True) for _ in range(2))
+    assert first["lds"] == 0 and second["lds"] == 0  # another mask would move the prediction
+    seeds = classifier.layers[1].seed_generator.state
+    before = keras.ops.convert_to_numpy(seeds)
+    model.train_on_batch(X, np.arange(12) % 3)
+    assert np.any(keras.ops.convert_to_numpy(seeds) != before)  # and the next step has another one
+
+
 class Subclassed(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -1,15 +1,11 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
-# TEMPORARY while the nine are written side by side: explicit imports follow
-import importlib
-
-from zoo import index
-
-for _entry in index.ENTRIES:
-    try:
-        globals()[_entry.name] = getattr(importlib.import_module(f"zoo.applications.{_entry.stem}"), _entry.name)
-    except ModuleNotFoundError as _error:
-        if _error.name != f"zoo.applications.{_entry.stem}":
-            raise
-    except Exception as _error:
-        print(f"zoo.applications.{_entry.stem}: {_error!r}")
+from zoo.applications.dcgan import DCGAN as DCGAN
+from zoo.applications.elu_net import ELUNet as ELUNet
+from zoo.applications.light_fm import LightFM as LightFM
+from zoo.applications.lsuv_net import LSUVNet as LSUVNet
+from zoo.applications.mem_n2n import MemN2N as MemN2N
+from zoo.applications.neural_style import NeuralStyle as NeuralStyle
+from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
+from zoo.applications.unet import UNet as UNet
+from zoo.applications.vat import VAT as VAT

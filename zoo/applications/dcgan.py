@@ -11,7 +11,7 @@ Differences from the paper:
    generated images are normalised as separate batches, as in the paper's code, and neither player's pass over generated images moves them.
 3. Batch normalisation starts with gamma = 1 and keeps moving averages (momentum 0.9) for inference, where the paper's code normalises
    by the batch.
-4. Any image size that halves evenly once a level is allowed; feature maps that 4 does not divide are pooled by overlapping windows.
+4. Any image size that halves evenly once a level is allowed; feature maps that 4 does not divide are pooled by windows that overlap.
 """
 
 from functools import cached_property
@@ -53,9 +53,7 @@ class DCGAN(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        height, width, _ = image_shape
-        if not filters or height % 2 ** len(filters) or width % 2 ** len(filters):
-            raise ValueError(f"`image_shape` must halve evenly for each of `filters`. Received: {tuple(image_shape)} and {tuple(filters)}")
+        _check_sizes(image_shape, filters, latent_dim=latent_dim, kernel_size=kernel_size)
         self.image_shape = image_shape
         self.latent_dim = latent_dim
         self.filters = filters
@@ -172,7 +170,9 @@ class DCGAN(Model):
         """
         if steps < 2:
             raise ValueError(f"`steps` must be at least 2. Received: {steps}")
-        return self.generate(np.linspace(z0, z1, steps))
+        z = np.asarray([z0, z1], "float32")
+        self.latent_field().check(z)
+        return self.generate(np.linspace(*z, steps))
 
     def arithmetic(self, positive, negative=(), variations=8, noise=0.25, seed=None):
         """Images of a sum of concepts, such as smiling woman - neutral woman + neutral man (section 6.3.2, figure 7).
@@ -187,6 +187,8 @@ class DCGAN(Model):
         Returns:
             Array `(1 + variations, height, width, channels)`, the result first. Vectors are cut to [-1, 1], the range the generator knows.
         """
+        if not len(positive):
+            raise ValueError(f"`positive` must hold at least one group of latent vectors. Received: {positive}")
         total = sum(self._concept(group) for group in positive) - sum(self._concept(group) for group in negative)
         shifts = np.random.default_rng(seed).uniform(-noise, noise, (variations, self.latent_dim))
         return self.generate(np.clip(np.concatenate([total[None], total + shifts]), -1, 1))
@@ -225,6 +227,19 @@ class DCGAN(Model):
         return autodiff.compiled(lambda x: self.feature_network(x, training=False), self)
 
 
+def _check_sizes(image_shape, filters, **lengths):
+    """Raise unless the sizes make a network."""
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise ValueError(f"`image_shape` must be (height, width, channels). Received: {tuple(image_shape)}")
+    if not filters or min(filters) < 1:
+        raise ValueError(f"`filters` must hold at least one positive number of channels. Received: {tuple(filters)}")
+    if any(side % 2 ** len(filters) for side in image_shape[:2]):
+        raise ValueError(f"`image_shape` must halve evenly for each of `filters`. Received: {tuple(image_shape)} and {tuple(filters)}")
+    for name, value in lengths.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+
+
 def _generator(image_shape, latent_dim, filters, kernel_size):
     """`z` projected and reshaped, then doubled in size by fractionally strided convolutions (figure 1)."""
     height, width, channels = image_shape
@@ -257,11 +272,13 @@ def _discriminator(image_shape, filters, kernel_size, negative_slope):
 
 
 def _max_pool_to_4(x):
-    """Four windows an axis that cover it; they overlap where 4 does not divide it, and axes up to 4 stay as they are."""
-    sizes = x.shape[1:3]
-    strides = [max(n // 4, 1) for n in sizes]
-    windows = [n - 3 * s if n > 4 else 1 for n, s in zip(sizes, strides)]
-    return layers.MaxPooling2D(windows, strides)(x)
+    """The maxima of a 4 x 4 grid of windows that cover the map; they overlap by a pixel where 4 does not divide it."""
+    for axis in (1, 2):
+        n = x.shape[axis]
+        if n > 4:
+            bounds = [(i * n // 4, -(-(i + 1) * n // 4)) for i in range(4)]
+            x = ops.concatenate([ops.max(x[(slice(None),) * axis + (slice(a, b),)], axis, keepdims=True) for a, b in bounds], axis)
+    return x
 
 
 def _batch_norm(name):

@@ -3,24 +3,22 @@
 Paper: Kula 2015, "Metadata Embeddings for User and Item Cold-start Recommendations", arXiv 1507.08439. The objectives beyond the paper's
 logistic one (BPR, WARP, k-OS WARP), AdaDelta and the names are those of the author's `lightfm` package.
 
-A representation is `sum_f weight_f * [embedding_f, bias_f]` over a user's or item's features (section 3); the score of a pair is the dot
-product of the embeddings plus both biases. Features are sparse matrices, kept as tables of feature ids and weights, so a step gathers just the
-rows it needs. No array has users x items entries.
+A representation is `sum_f weight_f * [embedding_f, bias_f]` over a user's or item's features (section 3, `zoo.layers.FeatureSum`); the
+score of a pair `(batch,)` is the dot product of the embeddings plus both biases. No array has users x items entries.
 
 Differences from the paper and the package:
-1. A step takes a batch of interactions against the same weights; the package updates after every one. The gradient is the batch's sum, as if
-   each interaction had made its own update, while the reported loss is the mean. AdaGrad thus adds squared sums, not sums of squares, and
-   uses the accumulator after the update.
-2. WARP draws its `max_sampled` items at once and takes the first that violates the margin. The draws, the number of tries and the weight
-   `log((items - 1) // tries)` are distributed as in the sequential search; the search stops being cheaper where violations are easy to find.
+1. A step takes a batch of interactions against the same weights; the package updates after every one. The gradient is the batch's sum, as
+   if each interaction had made its own update, while the reported loss is the mean. AdaGrad thus adds the squares of sums, not sums of
+   squares, and divides by the accumulator after the update.
+2. WARP draws its `max_sampled` items at once and takes the first that violates the margin. Draws, number of tries and the weight
+   `log((items - 1) // tries)` are distributed as in the sequential search; the search is no cheaper where violations are easy to find.
    The weight is clipped at 10 before `sample_weight` multiplies it, and k-OS honours `sample_weight`, which the package refuses.
 3. BPR draws `max_sampled` items by popularity and takes the first that is not a positive; the package draws until it finds one.
 4. Pairwise losses leave user biases alone, since they cancel; the package moves them, without effect on any ranking.
-5. L2 shrinks the features that an interaction touches; the package decays all of them at once.
+5. L2 shrinks the features that an interaction touches; the package decays all of them at every interaction, so its alphas act more.
 """
 
 import warnings
-from functools import cached_property
 
 import keras
 import numpy as np
@@ -28,8 +26,10 @@ from keras import ops
 from scipy import sparse
 
 from zoo import autodiff
+from zoo.layers.feature_sum import FeatureSum, padded_rows
 from zoo.losses import ranking
 from zoo.model import Field, Model
+from zoo.optimizers.rows import RowAdadelta, RowAdagrad
 
 CRITERIA = ("logistic", "bpr", "warp", "warp-kos")
 SCHEDULES = ("adagrad", "adadelta")
@@ -56,7 +56,7 @@ class LightFM(Model):
         n: positives that k-OS draws.
         user_alpha: L2 penalty of user features.
         item_alpha: L2 penalty of item features.
-        num_recommendations: length of the lists of the exported `recommend`, and the default elsewhere.
+        num_recommendations: length of the lists of the exported `recommend`, and the default elsewhere; shorter where items are fewer.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -85,13 +85,14 @@ class LightFM(Model):
         for name, value, choices in (("criterion", criterion, CRITERIA), ("learning_schedule", learning_schedule, SCHEDULES)):
             if value not in choices:
                 raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}")
+        for name, value in (("num_users", num_users), ("num_items", num_items), ("num_recommendations", num_recommendations)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         if not 1 <= k <= n or max_sampled < 1 or min(user_alpha, item_alpha) < 0:
             raise ValueError(
                 "`k` must be in 1..`n`, `max_sampled` at least 1, `user_alpha` and `item_alpha` not negative. "
                 f"Received: {k}, {n}, {max_sampled}, {user_alpha}, {item_alpha}"
             )
-        if not 1 <= num_recommendations <= num_items:
-            raise ValueError(f"`num_recommendations` must be in 1..`num_items` ({num_items}). Received: {num_recommendations}")
         self.num_users, self.num_items = num_users, num_items
         self.num_user_features, self.num_item_features = num_user_features, num_item_features
         self.max_features_per_user, self.max_features_per_item = max_features_per_user, max_features_per_item
@@ -136,9 +137,9 @@ class LightFM(Model):
             ValueError: if a shape is not the constructor's, or a row has more entries than `max_features_per_user` / `_item`.
         """
         if user_features is not None:
-            self.users.set_features(user_features, "user")
+            self.users.set_features(user_features, "user_features")
         if item_features is not None:
-            self.items.set_features(item_features, "item")
+            self.items.set_features(item_features, "item_features")
 
     # --- what the method tells about itself ---
 
@@ -184,14 +185,15 @@ class LightFM(Model):
     def default_optimizer(self):
         """The package's AdaGrad or AdaDelta."""
         if self.learning_schedule == "adadelta":
-            return keras.optimizers.Adadelta(1.0, rho=0.95, epsilon=1e-6)
-        return keras.optimizers.Adagrad(0.05, initial_accumulator_value=1.0, epsilon=0.0)
+            return RowAdadelta(1.0, rho=0.95, epsilon=1e-6)
+        return RowAdagrad(0.05, initial_accumulator_value=1.0, epsilon=0.0)
 
     # --- scores and training ---
 
     def call(self, x, training=False):
         """Scores `(batch,)` of pairs of user and item."""
-        return _score(self.users(x["user"]), self.items(x["item"]))
+        user = self.users(x["user"])
+        return ops.sum(_factors(user) * self.items(x["item"]), axis=-1) + user[:, -1]
 
     def fit(self, x=None, y=None, *args, sample_weight=None, **kwargs):
         """Train; the positive interactions seen so far are never drawn as negatives.
@@ -210,14 +212,14 @@ class LightFM(Model):
         if sparse.issparse(x):
             x, y, sample_weight = self._unpack(x, sample_weight)
             kwargs.setdefault("batch_size", BATCH_SIZE)
-        self.check(x, y)
+        self.check(x, y if self._auto_loss else None)
         if isinstance(x, dict):
             positive = np.ones(len(x["user"]), bool) if y is None else np.asarray(y).ravel() > 0
             self._remember(np.asarray(x["user"])[positive], np.asarray(x["item"])[positive])
             if self.criterion == "logistic" and positive.all():
                 warnings.warn('All interactions are positive; "logistic" learns nothing from these. Use criterion="warp".', stacklevel=2)
-        if self.criterion == "warp-kos" and self.positives is None:
-            raise ValueError('criterion "warp-kos" draws from each user\'s positives: call `set_interactions`. Received: a dataset alone')
+        if self.criterion == "warp-kos" and not self.positives:
+            raise ValueError('`x` must hold positives for criterion "warp-kos", or `set_interactions` be called first. Received: none')
         return super().fit(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     def set_interactions(self, matrix):
@@ -235,11 +237,11 @@ class LightFM(Model):
     def objective(self, x, y, y_pred, sample_weight, training):
         """The criterion of each interaction; its value is the mean over the batch, its gradient that of the sum."""
         users, items = ops.cast(x["user"], "int32"), ops.cast(x["item"], "int32")
-        positive = ops.ones_like(users, "bool") if y is None else ops.reshape(y, (-1,)) > 0
         if self.criterion == "logistic":
-            losses = ranking.logistic_loss(y_pred, positive) + self._penalty(users, items[:, None])
+            losses = ranking.logistic_loss(y_pred, 1 if y is None else ops.reshape(y, (-1,))) + self._penalty(users, items[:, None])
         else:
-            losses = ops.where(positive, self._pairwise(users, items), 0.0)
+            losses = self._pairwise(users, items)
+            losses = losses if y is None else ops.where(ops.reshape(y, (-1,)) > 0, losses, 0.0)
         if sample_weight is not None:
             losses = losses * ops.reshape(ops.cast(sample_weight, losses.dtype), (-1,))
         total, mean = ops.sum(losses), ops.mean(losses)
@@ -247,23 +249,24 @@ class LightFM(Model):
 
     def _pairwise(self, users, items):
         """BPR, WARP or k-OS WARP for positive interactions `(batch,)`."""
-        user = self.users(users)
+        lookup = self.items.lookup(BATCH_SIZE * (2 if self.criterion == "bpr" else self.max_sampled + 3))
+        factors = _factors(self.users.lookup(BATCH_SIZE)(users))
         if self.criterion == "warp-kos":
-            items = self._kth_positive(users, user)
+            items = self._kth_positive(users, factors, lookup)
         drawn = self._draw(ops.shape(users)[0])
         allowed = ops.ones_like(drawn, "bool") if self.positives is None else ops.logical_not(self.positives.contains(users, drawn))
-        positive = _score(user, self.items(items))
         if self.criterion == "bpr":
-            index, tries = ops.argmax(allowed, axis=1), ops.any(allowed, axis=1)
+            index, tries = ranking.first_true(allowed)
         else:
-            draws = ops.stop_gradient(_score_many(user, self.items(drawn)))
-            index, tries = ranking.first_violation(ops.stop_gradient(positive), draws, allowed)
-        chosen = ops.take_along_axis(drawn, ops.cast(index, "int32")[:, None], axis=1)[:, 0]
-        negative = _score(user, self.items(chosen))
+            scores = ops.stop_gradient(_products(factors, lookup(ops.concatenate([items[:, None], drawn], axis=1))))
+            index, tries = ranking.first_violation(scores[:, 0], scores[:, 1:], allowed)
+        chosen = _pick(drawn, index)
+        # only the difference of the two scores counts
+        margin = ops.sum(factors * (lookup(items) - lookup(chosen)), axis=-1)
         if self.criterion == "bpr":
-            losses = ops.where(tries, ranking.bpr_loss(positive, negative), 0.0)
+            losses = ops.where(tries > 0, ranking.bpr_loss(margin, 0.0), 0.0)
         else:
-            losses = ranking.warp_loss(positive, negative, tries, self.num_items)
+            losses = ranking.warp_loss(margin, 0.0, tries, self.num_items)
         return losses + self._penalty(users, ops.stack([items, chosen], axis=1))
 
     def _draw(self, batch_size):
@@ -273,12 +276,12 @@ class LightFM(Model):
             return self.positives.draw_popular(shape, self.seed_generator)
         return keras.random.randint(shape, 0, self.num_items, seed=self.seed_generator)
 
-    def _kth_positive(self, users, user):
+    def _kth_positive(self, users, factors, lookup):
         """The k-th best of `n` positives drawn for each user (k-OS)."""
         drawn = self.positives.draw(users, self.n, self.seed_generator)
-        scores = ops.stop_gradient(_score_many(user, self.items(drawn)))
-        index = ranking.kth_positive(scores, ops.minimum(self.positives.counts(users), self.n), self.k)
-        return ops.take_along_axis(drawn, index[:, None], axis=1)[:, 0]
+        counts = ops.minimum(self.positives.counts(users), self.n)
+        scores = ops.stop_gradient(_products(factors, lookup(drawn)))
+        return _pick(drawn, ranking.kth_positive(scores, counts, self.k))
 
     def _penalty(self, users, items):
         """L2 of the features of `users` `(batch,)` and `items` `(batch, any)`."""
@@ -317,7 +320,7 @@ class LightFM(Model):
         Returns:
             Array `(n, num_items)`.
         """
-        return _in_chunks(self._scores, CHUNK // self.num_items, self._ids(users, 0))[0]
+        return self._run(self._score_all, None, self._ids(users, 0))[0]
 
     def recommend(self, users, k=None, exclude=None):
         """The best items of each user.
@@ -330,26 +333,22 @@ class LightFM(Model):
         Returns:
             Item ids `(n, k)` and their scores `(n, k)`, best first; the score is -inf where fewer than `k` items are left.
         """
-        users, k = self._ids(users, 0), self.num_recommendations if k is None else k
-        if exclude is None:
-            return self._run(self._score_all, k, users)
-        if exclude.shape != (self.num_users, self.num_items):
+        if exclude is not None and exclude.shape != (self.num_users, self.num_items):
             raise ValueError(f"`exclude` must have shape ({self.num_users}, {self.num_items}). Received: {exclude.shape}")
-        rows = exclude.tocsr()[users]
-        excluded, _ = _padded(rows, _power_of_two(np.diff(rows.indptr).max(initial=1)), fill=self.num_items)
-        return self._run(self._score_all, k, users, excluded)
+        k = self._length(k, self.num_items)
+        return self._run(self._score_all, k, self._ids(users, 0), None if exclude is None else exclude.tocsr())
 
     def similar_items(self, items, k=None):
         """The items whose embeddings have the largest cosine with those of `items`, never the item itself.
 
         Args:
             items: ids `(n,)`.
-            k: length of the lists; `num_recommendations` by default.
+            k: length of the lists, less than `num_items`; `num_recommendations` by default.
 
         Returns:
             Item ids `(n, k)` and cosines `(n, k)`, best first.
         """
-        return self._run(self._cosines, self.num_recommendations if k is None else k, self._ids(items, 1))
+        return self._run(self._cosines, self._length(k, self.num_items - 1), self._ids(items, 1))
 
     def user_representations(self, features=None):
         """Biases `(n,)` and embeddings `(n, dim)` of all users, or of rows of a sparse feature matrix `(n, num_user_features)`."""
@@ -378,7 +377,7 @@ class LightFM(Model):
         """`serve` scores pairs; `recommend` gives the `num_recommendations` best items of users."""
 
         def recommend(users):
-            item, score = _best(self._score_all(users), self.num_recommendations)
+            item, score = _best(self._score_all(users), self._length(None, self.num_items))
             return {"item": item, "score": score}
 
         return {**super().signatures(), "recommend": (recommend, self.input_fields()[:1])}
@@ -386,8 +385,8 @@ class LightFM(Model):
     def _extended(self, name, features):
         """A copy with more rows on one side."""
         sides = {"user": self.users, "item": self.items}
-        matrices = {key: side.features() for key, side in sides.items()}
-        old = sides[name].features(identity=True)
+        matrices = {key: side.features() if side.num_features else None for key, side in sides.items()}
+        old = sides[name].features()
         if features.shape[1] != old.shape[1]:
             raise ValueError(f"`features` must have {old.shape[1]} columns. Received: shape {features.shape}")
         matrices[name] = sparse.vstack([old, features], format="csr")
@@ -408,115 +407,56 @@ class LightFM(Model):
 
     def _score_all(self, users, excluded=None):
         """Scores `(batch, num_items)`; items `excluded` `(batch, any)` score -inf."""
-        scores = _score_many(self.users(users), self.items(ops.arange(self.num_items)))
+        user, items = self.users(users), self.items(ops.arange(self.num_items))
+        scores = ops.matmul(_factors(user), ops.transpose(items)) + user[:, -1:]
         return scores if excluded is None else _without(scores, excluded)
 
     def _cosines(self, items):
         embeddings = ops.normalize(self.items(ops.arange(self.num_items))[:, :-1], axis=-1)
         return _without(ops.matmul(ops.take(embeddings, items, axis=0), ops.transpose(embeddings)), items[:, None])
 
-    def _run(self, function, k, ids, *tables):
-        """The best `k` of the compiled `function`, for `ids` in chunks."""
-        if not 1 <= k <= self.num_items:
-            raise ValueError(f"`k` must be in 1..{self.num_items}. Received: {k}")
+    def _length(self, k, most):
+        k = min(self.num_recommendations, most) if k is None else k
+        if not 1 <= k <= most:
+            raise ValueError(f"`k` must be in 1..{most}. Received: {k}")
+        return k
+
+    def _run(self, function, k, ids, exclude=None):
+        """Results of `function`, or its best `k`, for `ids` in chunks; their lengths are powers of two, so that few are compiled."""
         key = function.__name__, k
         if key not in self._verbs:
-            self._verbs[key] = autodiff.compiled(lambda *arrays: _best(function(*arrays), k), self)
-        return _in_chunks(self._verbs[key], CHUNK // self.num_items, ids, *tables)
 
-    @cached_property
-    def _scores(self):
-        return autodiff.compiled(lambda users: [self._score_all(users)], self)
+            def verb(*arrays):
+                scores = function(*arrays)
+                return _best(scores, k) if k else [scores]
 
-
-class FeatureSum(keras.layers.Layer):
-    """Users or items as weighted sums of their features' embeddings, each with its bias in the last column.
-
-    Args:
-        size: number of users or items.
-        num_features: number of features; `None` means that each row is its own feature.
-        max_features: most features of a row.
-        dim: length of the embeddings.
-        **kwargs: of `keras.layers.Layer`.
-    """
-
-    def __init__(self, size, num_features, max_features, dim, **kwargs):
-        super().__init__(**kwargs)
-        self.size, self.num_features = size, num_features
-
-        def initial(shape, dtype):
-            embeddings = keras.random.uniform((shape[0], dim), -0.5 / dim, 0.5 / dim, dtype=dtype)
-            return ops.pad(embeddings, [[0, 0], [0, 1]])
-
-        # float32 under any policy: sums of many small updates
-        self.table = self.add_weight((num_features or size, dim + 1), initial, name="table", autocast=False)
-        if num_features is not None:
-            shape = (size, max_features)
-            self.indices = self.add_weight(shape, "zeros", "int32", trainable=False, name="indices")
-            self.weights_of = self.add_weight(shape, "zeros", trainable=False, autocast=False, name="weights")
-            # until `set_features`: the features in turn
-            self.indices.assign(np.arange(size * max_features).reshape(shape) % num_features)
-            self.weights_of.assign(np.ones(shape))
-        self.built = True
-
-    def call(self, ids):
-        """Representations `(..., dim + 1)` of ids `(...)`."""
-        if self.num_features is None:
-            return ops.take(self.table, ids, axis=0)
-        rows = ops.take(self.table, ops.take(self.indices, ids, axis=0), axis=0)
-        return ops.sum(rows * ops.take(self.weights_of, ids, axis=0)[..., None], axis=-2)
-
-    def half_square(self, ids):
-        """Half the squared length of all embeddings and biases behind ids `(...)`, for L2."""
-        if self.num_features is None:
-            return ops.sum(ops.square(ops.take(self.table, ids, axis=0)), axis=-1) / 2
-        rows = ops.take(self.table, ops.take(self.indices, ids, axis=0), axis=0)
-        used = ops.not_equal(ops.take(self.weights_of, ids, axis=0), 0.0)
-        return ops.sum(ops.square(rows) * ops.cast(used, rows.dtype)[..., None], axis=(-2, -1)) / 2
-
-    def set_features(self, features, name):
-        """Take the rows of a sparse matrix."""
-        if self.num_features is None or features.shape != (self.size, self.num_features):
-            expected = "None (no `num_features`)" if self.num_features is None else (self.size, self.num_features)
-            raise ValueError(f"`{name}_features` must have shape {expected}. Received: {features.shape}")
-        features, width = features.tocsr(), self.indices.shape[1]
-        most = np.diff(features.indptr).max()
-        if most > width:
-            raise ValueError(f"`{name}_features` must have at most `max_features_per_{name}` ({width}) entries a row. Received: {most}")
-        indices, weights = _padded(features, width)
-        self.indices.assign(indices)
-        self.weights_of.assign(weights)
-
-    def features(self, identity=False):
-        """The feature matrix in CSR; `None` where each row is its own feature, unless `identity` asks for it."""
-        if self.num_features is None:
-            return sparse.identity(self.size, dtype="float32", format="csr") if identity else None
-        indices, weights = ops.convert_to_numpy(self.indices), ops.convert_to_numpy(self.weights_of)
-        rows = np.repeat(np.arange(self.size), indices.shape[1])
-        matrix = sparse.csr_matrix((weights.ravel(), (rows, indices.ravel())), (self.size, self.num_features))
-        matrix.eliminate_zeros()
-        return matrix
-
-    def representations(self, features=None):
-        """Biases and embeddings of all rows, or of rows given by their features."""
-        features = self.features(identity=True) if features is None else features
-        table = ops.convert_to_numpy(self.table)
-        if features.shape[1] != len(table):
-            raise ValueError(f"`features` must have {len(table)} columns. Received: shape {features.shape}")
-        sums = features @ table
-        return sums[:, -1], sums[:, :-1]
+            self._verbs[key] = autodiff.compiled(verb, self)
+        n, size, parts = len(ids), _power_of_two(min(len(ids), max(1, CHUNK // self.num_items))), []
+        for start in range(0, n, size):
+            chunk = ids[start : start + size]
+            arrays = [np.pad(chunk, (0, size - len(chunk)), "edge")]
+            if exclude is not None:
+                rows = exclude[arrays[0]]
+                arrays.append(padded_rows(rows, _power_of_two(np.diff(rows.indptr).max(initial=1)), fill=self.num_items)[0])
+            parts.append([ops.convert_to_numpy(result) for result in self._verbs[key](*arrays)])
+        return tuple(np.concatenate(results)[:n] for results in zip(*parts))
 
 
-def _score(user, item):
-    """Scores of representations `(..., dim + 1)`."""
-    return ops.sum(user[..., :-1] * item[..., :-1], axis=-1) + user[..., -1] + item[..., -1]
+def _factors(user):
+    """What a user multiplies an item's representation with: the embedding, and a one that meets the item's bias."""
+    bias = np.arange(user.shape[-1]) == user.shape[-1] - 1
+    return user * (1 - bias).astype("float32") + bias.astype("float32")
 
 
-def _score_many(user, items):
-    """Scores `(batch, n)` of users `(batch, dim + 1)` with items `(batch, n, dim + 1)`, or `(n, dim + 1)` for all, as a product of matrices."""
-    # a one meets the item's bias
-    factors = ops.concatenate([user[:, :-1], ops.ones_like(user[:, -1:])], axis=1)
-    return ops.einsum("bd,nd->bn" if len(items.shape) == 2 else "bd,bnd->bn", factors, items) + user[:, -1:]
+def _products(factors, items):
+    """Scores less the user's bias, `(batch, n)`, of items `(batch, n, dim + 1)`."""
+    return ops.sum(factors[:, None] * items, axis=-1)
+
+
+def _pick(table, index):
+    """The entry `index` `(batch,)` of each row of whole numbers `(batch, n)`."""
+    chosen = ops.equal(ops.arange(table.shape[1], dtype="int32"), ops.cast(index, "int32")[:, None])
+    return ops.sum(ops.where(chosen, table, 0), axis=1)
 
 
 def _best(scores, k):
@@ -533,27 +473,5 @@ def _without(scores, excluded):
     return ops.scatter_update(padded, places, ops.full_like(places[:, 0], -np.inf, dtype=scores.dtype))[:, :n]
 
 
-def _padded(matrix, width, fill=0):
-    """Column ids and values of each row of a CSR matrix, in `(rows, width)`."""
-    counts = np.diff(matrix.indptr)
-    rows = np.repeat(np.arange(len(counts)), counts)
-    places = np.arange(matrix.nnz) - matrix.indptr[rows]
-    indices, values = np.full((len(counts), width), fill, "int32"), np.zeros((len(counts), width), "float32")
-    indices[rows, places], values[rows, places] = matrix.indices, matrix.data
-    return indices, values
-
-
 def _power_of_two(n):
     return 1 << (int(n) - 1).bit_length()
-
-
-def _in_chunks(function, size, *arrays):
-    """`function` on chunks of equal length, a power of two so that few lengths are compiled; results are joined."""
-    n = len(arrays[0])
-    size = _power_of_two(min(n, max(1, size)))
-    parts = []
-    for start in range(0, n, size):
-        chunk = [array[start : start + size] for array in arrays]
-        chunk = [np.concatenate([part, np.repeat(part[:1], size - len(part), axis=0)]) for part in chunk]
-        parts.append([ops.convert_to_numpy(result) for result in function(*chunk)])
-    return tuple(np.concatenate(results)[:n] for results in zip(*parts))

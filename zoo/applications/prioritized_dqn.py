@@ -11,6 +11,7 @@ Differences from the paper:
 4. The constant added to proportional priorities, which the paper does not give, is 1e-6.
 5. A transition cut short by a time limit (truncation) still bootstraps from its next state.
 6. Both observations of a transition are stored, so a frame takes twice the memory of DQN's frame buffer.
+7. The paper starts from the tuned Double DQN, whose action values share one bias in the last layer; here each has its own, as in DQN.
 """
 
 from functools import cached_property
@@ -87,6 +88,13 @@ class PrioritizedDQN(Model):
         super().__init__(**kwargs)
         _check_choice("replay", replay, EXPONENTS)
         _check_choice("network", network, ("mlp", "atari"))
+        for name, count in (("num_actions", num_actions), ("batch_size", batch_size), ("replay_period", replay_period)):
+            _check_range(name, count, 1)
+        for name, share in (("gamma", gamma), ("beta0", beta0), ("epsilon_start", epsilon_start), ("epsilon_end", epsilon_end)):
+            _check_range(name, share, 0, 1)
+        for name, span in (("target_update", target_update), ("beta_steps", beta_steps), ("epsilon_steps", epsilon_steps)):
+            _check_range(name, span, 1)
+        _check_range("alpha", alpha, 0)
         self.observation_shape = observation_shape
         self.num_actions = num_actions
         self.hidden = hidden
@@ -208,8 +216,9 @@ class PrioritizedDQN(Model):
             in the epoch; NaN if none did), `epsilon`, `beta` and `steps`.
 
         Raises:
-            ValueError: if `env` does not fit the agent, or another loss was compiled.
+            ValueError: if `env` does not fit the agent, `steps` is below 1, or another loss was compiled.
         """
+        _check_range("steps", steps, 1)
         if not self._auto_loss:
             raise ValueError("`loss` must be 'auto': the weighted TD error is the method itself. Received: another loss in `compile`")
         rollout = self._rollout(env, seed)
@@ -236,16 +245,17 @@ class PrioritizedDQN(Model):
         return self.history
 
     def _epoch(self, rollout, iterations, tracker):
-        updates, episodes, logs = [], [], {}
+        updates, episodes = _Means("loss", "td_error"), _Means("episode_return", "episode_length")
         for i in range(iterations):
             tracker.on_train_batch_begin(i)
             transitions, ended = rollout.step(self._explore(rollout.observations))
             self.remember(**transitions)
-            episodes += ended
-            updates += self._advance(rollout.envs)
-            logs = {"loss": _mean(updates, 0), "td_error": _mean(updates, 1), "episode_return": _mean(episodes, 1)}
-            tracker.on_train_batch_end(i, logs)
-        return {**logs, "episode_length": _mean(episodes, 2), "epsilon": self.epsilon, "beta": self.beta, "steps": int(self.steps)}
+            for _, total, length in ended:
+                episodes.add(total, length)
+            for result in self._advance(rollout.envs):
+                updates.add(*result)
+            tracker.on_train_batch_end(i, {**updates.now(), **episodes.now()})
+        return {**updates.now(), **episodes.now(), "epsilon": self.epsilon, "beta": self.beta, "steps": int(self.steps)}
 
     def _advance(self, envs):
         """Count steps, and do the updates that have come due; gives their (loss, mean size of the TD errors)."""
@@ -263,11 +273,17 @@ class PrioritizedDQN(Model):
 
         Args:
             **transitions: arrays `observation`, `action`, `reward`, `next_observation`, `terminated`, one row a transition.
+
+        Raises:
+            ValueError: if an array is missing or of another shape, or an action is none of the agent's.
         """
+        actions = np.asarray(transitions.get("action", ()))
+        if actions.size and not 0 <= actions.min() <= actions.max() < self.num_actions:
+            raise ValueError(f"`action` must be from 0 to {self.num_actions - 1}. Received: {actions.min()} to {actions.max()}")
         if self.memory is None:
-            self.memory = self._new_memory(np.asarray(transitions["observation"]).dtype)
-        if len(transitions["action"]):
-            self.memory.add(**transitions)
+            dtype = np.asarray(transitions.get("observation", 0.0)).dtype
+            self.memory = self._new_memory("float32" if dtype.kind == "f" else dtype)
+        self.memory.add(**transitions)
 
     def restore_memory(self, file):
         """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
@@ -281,7 +297,12 @@ class PrioritizedDQN(Model):
 
         Returns:
             The loss and the mean size of the TD errors.
+
+        Raises:
+            ValueError: if nothing was remembered yet.
         """
+        if self.memory is None:
+            raise ValueError("`learn` needs transitions in memory. Received: none so far")
         batch = self.memory.sample(self.batch_size, self.beta)
         y = dict(batch.transitions)
         logs = self.train_on_batch(y.pop("observation"), y, batch.weights, return_dict=True)
@@ -341,7 +362,11 @@ class PrioritizedDQN(Model):
 
         Returns:
             Dict of `mean_return`, `std_return`, `mean_length` and `episodes`.
+
+        Raises:
+            ValueError: if `env` does not fit the agent, or `episodes` is below 1.
         """
+        _check_range("episodes", episodes, 1)
         rollout = self._rollout(env, seed)
         each = -(-episodes // rollout.envs)
         played, counts = [], np.zeros(rollout.envs, "int64")
@@ -409,6 +434,9 @@ class _LastBatch(keras.metrics.Metric):
     def update_state(self, values, sample_weight=None):
         self.values.assign(values)
 
+    def reset_state(self):
+        """Nothing to do: each batch takes the place of the one before."""
+
     def result(self):
         return ops.convert_to_tensor(self.values)
 
@@ -443,5 +471,21 @@ def _check_choice(name, value, choices):
         raise ValueError(f"`{name}` must be one of {sorted(choices)}. Received: {value!r}")
 
 
-def _mean(rows, column):
-    return float(np.mean([row[column] for row in rows])) if rows else float("nan")
+def _check_range(name, value, low, high=None):
+    """`None` passes."""
+    if value is not None and not (low <= value and (high is None or value <= high)):
+        raise ValueError(f"`{name}` must be at least {low}{'' if high is None else f' and at most {high}'}. Received: {value!r}")
+
+
+class _Means:
+    """Running means by name, NaN before the first values."""
+
+    def __init__(self, *names):
+        self.names, self.sums, self.count = names, [0.0] * len(names), 0
+
+    def add(self, *values):
+        self.sums = [total + value for total, value in zip(self.sums, values)]
+        self.count += 1
+
+    def now(self):
+        return {name: total / self.count if self.count else float("nan") for name, total in zip(self.names, self.sums)}

@@ -9,12 +9,12 @@ Differences from the paper:
 1. Labelled and unlabelled samples share a batch (static shapes, one dataset); the paper's code draws two batches. The likelihood is
    averaged over the labelled samples of a batch, LDS over all.
 2. `xi` is 1e-2 rather than 1e-6: in float32, `x + 1e-6 d` rounds to little more than `x`, and the found direction is mostly noise.
-3. The passes behind LDS run in inference mode (no dropout, moving statistics), the function that is used afterwards. The paper's code
-   normalises them by their own batch. They never move statistics.
+3. The passes behind LDS move no statistics. In `fit` they normalise by their own batch, as in the paper's code, and share one dropout mask;
+   in `evaluate` and the verbs they are the function that `predict` uses.
 4. Where the prediction does not depend on `x` at all, the random start is the direction.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import keras
 import numpy as np
@@ -114,10 +114,10 @@ class VAT(Model):
         likelihood = ops.sum(ops.one_hot(label, self.num_classes, dtype="float32") * log_p, axis=-1)
         count = ops.sum(labelled)
         nll = -ops.sum(weight * labelled * likelihood) / ops.maximum(count, 1.0)
-        lds = ops.mean(weight * self._smoothness(ops.cast(x, "float32")))
+        lds = ops.mean(weight * self._smoothness(ops.cast(x, "float32"), training))
         self.accuracy.update_state(ops.equal(ops.argmax(log_p, axis=-1), ops.cast(label, "int64")), sample_weight=labelled)
         self.nll.update_state(nll, sample_weight=count)
-        self.lds.update_state(lds, sample_weight=ops.sum(weight))
+        self.lds.update_state(lds, sample_weight=ops.shape(label)[0])
         return nll - self.alpha * lds
 
     # --- verbs ---
@@ -146,21 +146,20 @@ class VAT(Model):
         self.check(x)
         return ops.convert_to_numpy(self._compiled_smoothness(np.asarray(x, "float32")))
 
-    def _perturbation(self, x):
+    def _perturbation(self, x, training=False):
         start = keras.random.normal(ops.shape(x), seed=self.seed_generator)
-        clean = self._log_probabilities(x)
-        return virtual_adversarial_perturbation(
-            self._log_probabilities, x, clean, start, self.epsilon, self.xi, self.num_power_iterations
-        ), clean
+        function = partial(self._log_probabilities, training=training)
+        clean = function(x)
+        return virtual_adversarial_perturbation(function, x, clean, start, self.epsilon, self.xi, self.num_power_iterations), clean
 
-    def _smoothness(self, x):
-        perturbation, clean = self._perturbation(x)
-        return local_distributional_smoothness(self._log_probabilities, x, clean, perturbation)
+    def _smoothness(self, x, training=False):
+        perturbation, clean = self._perturbation(x, training)
+        return local_distributional_smoothness(partial(self._log_probabilities, training=training), x, clean, perturbation)
 
-    def _log_probabilities(self, x):
-        # the scope drops state and auxiliary losses of these extra passes
+    def _log_probabilities(self, x, training):
+        # the scope drops what the pass does to state, seeds included: all passes of a step have one dropout mask
         with autodiff.Scope():
-            return self._log(self.classifier(x, training=False))
+            return self._log(self.classifier(x, training=training))
 
     def _log(self, outputs):
         """Log probabilities `(batch, classes)` of the classifier's outputs, in float32."""

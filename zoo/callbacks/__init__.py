@@ -1,5 +1,7 @@
 """Callbacks that log, draw and save."""
 
 from zoo.callbacks.activation_statistics import ActivationStatistics as ActivationStatistics
+from zoo.callbacks.callback_loop import CallbackLoop as CallbackLoop
 from zoo.callbacks.linear_start import LinearStart as LinearStart
 from zoo.callbacks.sample_grid import SampleGrid as SampleGrid
+from zoo.callbacks.snapshots import Snapshots as Snapshots

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
-from zoo.datasets import files
+from zoo import files
 
 
 @dataclass(frozen=True)

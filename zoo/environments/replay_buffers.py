@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# of the sum tree: values that share a sum, and sums that are searched at once
-BLOCK, TOP = 64, 4096
+# of the sum tree: values that share a sum, and the longest level that one running sum goes over
+BLOCK, TOP = 32, 1024
+# of the sorted order: keys in a full row; the bits of float32 infinity, the bits of a key that are the place, and no key
+WIDTH, INFINITY, PLACE, FREE = 64, 0x7F800000, 0xFFFFFFFF, np.iinfo("int64").max
 
 
 class Batch(NamedTuple):
@@ -75,9 +77,13 @@ class UniformReplay:
             if array.shape != (n, *self.fields[name][0]) or n > self.capacity:
                 expected = f"(n, {', '.join(map(str, self.fields[name][0]))}) with one n of at most {self.capacity}"
                 raise ValueError(f"`{name}` must have shape {expected}. Received: {array.shape}")
-        indices = np.arange(self.added, self.added + n) % self.capacity
+        start = self.added % self.capacity
+        indices = np.arange(start, start + n)
+        places = slice(start, start + n)
+        if start + n > self.capacity:
+            places = indices = indices % self.capacity
         for name, array in arrays.items():
-            self.arrays[name][indices] = array
+            self.arrays[name][places] = array
         self.added += n
         return indices
 
@@ -95,7 +101,7 @@ class UniformReplay:
             raise ValueError("`sample` needs transitions in memory. Received: none so far")
         indices, probabilities = self._draw(batch_size)
         weights = (probabilities / probabilities.min()) ** -beta
-        transitions = {name: array[indices] for name, array in self.arrays.items()}
+        transitions = {name: array.take(indices, 0) for name, array in self.arrays.items()}
         return Batch(transitions, indices, probabilities, weights.astype("float32"))
 
     def update(self, indices, td_errors):
@@ -160,15 +166,14 @@ class ProportionalReplay(UniformReplay):
         return indices
 
     def update(self, indices, td_errors):
-        """Set the priorities of the transitions at `indices` by their TD errors, both `(n,)`."""
+        """Set the priorities of the transitions at `indices` by their TD errors, both `(n,)`; `ValueError` if one is NaN or infinite."""
         priorities = np.abs(np.asarray(td_errors, "float64")) + self.floor
-        self.largest = max(self.largest, priorities.max())
+        self.largest = max(self.largest, _finite(priorities.max()))
         self.tree[np.asarray(indices)] = priorities**self.alpha
 
     def _draw(self, batch_size):
         shares = (np.arange(batch_size) + self.rng.random(batch_size)) / batch_size
-        indices = self.tree.find(shares)
-        return indices, self.tree[indices] / self.tree.total
+        return self.tree.find(shares)
 
     def _state(self):
         return {**super()._state(), "largest": self.largest, "priorities": self.tree[np.arange(len(self))]}
@@ -203,8 +208,10 @@ class RankReplay(UniformReplay):
         return indices
 
     def update(self, indices, td_errors):
-        """Move the transitions at `indices` to the ranks of their TD errors, both `(n,)`."""
-        self.order[np.asarray(indices)] = np.abs(np.asarray(td_errors, "float64"))
+        """Move the transitions at `indices` to the ranks of their TD errors, both `(n,)`; `ValueError` if one is NaN or infinite."""
+        priorities = np.abs(np.asarray(td_errors, "float64"))
+        _finite(priorities.max())
+        self.order[np.asarray(indices)] = priorities
 
     def _draw(self, batch_size):
         until, total = self._until[: len(self)], self._until[len(self) - 1]
@@ -220,8 +227,14 @@ class RankReplay(UniformReplay):
         self.order[np.arange(len(self))] = state["priorities"]
 
 
+def _finite(largest):
+    if not largest < np.inf:
+        raise ValueError(f"`td_errors` must be finite; the values may have diverged. Received: {largest}")
+    return largest
+
+
 class SumTree:
-    """Non-negative values with the sums of blocks of 64, sums of those, and so on: O(log n) to set a value or to find a running sum.
+    """Non-negative values with the sums of blocks of 32, sums of those, and so on, up to a level short enough for one running sum.
 
     `tree[indices]` reads values, `tree[indices] = values` sets them. Sums are formed anew from their block, so that errors do not add up.
 
@@ -230,99 +243,162 @@ class SumTree:
     """
 
     def __init__(self, size):
-        self._levels = []
-        while not self._levels or size > TOP:
+        self._blocks = []
+        while size > TOP:
             size = -(-size // BLOCK)
-            self._levels.append(np.zeros((size, BLOCK)))
-        self._sums = [*(level.reshape(-1) for level in self._levels[1:]), np.zeros(size)]
-        self._values = self._levels[0].reshape(-1)
+            self._blocks.append(np.zeros((size, BLOCK)))
+        self._top = np.zeros(size)
+        # values, their sums, ... in a row each; the last is the top
+        self._levels = [*(blocks.reshape(-1) for blocks in self._blocks), self._top]
 
     @property
     def total(self):
         """The sum of all values."""
-        return self._sums[-1].sum()
+        return self._top.sum()
 
     def __getitem__(self, indices):
-        return self._values[indices]
+        return self._levels[0][indices]
 
     def __setitem__(self, indices, values):
-        self._values[indices] = values
-        for level, sums in zip(self._levels, self._sums):
+        self._levels[0][indices] = values
+        for blocks, sums in zip(self._blocks, self._levels[1:]):
             indices = indices // BLOCK
-            sums[indices] = level[indices].sum(1)
+            sums[indices] = blocks.take(indices, 0).sum(1)
 
     def find(self, shares):
-        """Index of the value in whose range of the running sum each of `shares` of the total (0 <= share < 1) falls; both `(n,)`."""
-        running = np.cumsum(self._sums[-1])
+        """Look up running sums.
+
+        Args:
+            shares: of the total, 0 <= share < 1, `(n,)`.
+
+        Returns:
+            Index of the value in whose range of the running sum each falls, and the share of the total that this value has; both `(n,)`.
+        """
+        values, running = self._top, self._top.cumsum()
         # rounding must not carry a sum past the end of its block: places that were never filled are there
-        sums = np.minimum(shares * running[-1], np.nextafter(running[-1], -1))
-        indices, rows = np.searchsorted(running, sums, side="right"), np.arange(len(sums))
-        sums = sums - (running[indices] - self._sums[-1][indices])
-        for level in self._levels[::-1]:
-            block = level[indices]
-            running = np.cumsum(block, 1)
-            sums = np.minimum(sums, np.nextafter(running[:, -1], -1))
+        total = running[-1]
+        sums = np.minimum(shares * total, np.nextafter(total, -1))
+        indices = chosen = running.searchsorted(sums, side="right")
+        for blocks in self._blocks[::-1]:
+            sums -= running[chosen] - values[chosen]
+            values = blocks.take(indices, 0)
+            running = values.cumsum(1)
+            np.minimum(sums, running[:, -1] * (1 - 2**-52), out=sums)
             children = (running > sums[:, None]).argmax(1)
-            sums = sums - (running[rows, children] - block[rows, children])
             indices = indices * BLOCK + children
-        return indices
+            chosen = np.arange(0, values.size, BLOCK) + children
+            values, running = values.reshape(-1), running.reshape(-1)
+        return indices, values[chosen] / total
 
 
 class SortedOrder:
-    """Places in exact order of falling value, while batches of values change: a long sorted run, and a short one of what changed since.
+    """Places in exact order of falling value, while batches of values change.
 
-    The short run is merged into the long one when it has outgrown the square root of its length, so that a change costs O(sqrt n) moves of
-    memory and a look-up O(log n). `order[places]` reads values, `order[places] = values` sets them; a place exists once it is set.
+    A value (as float32) and its place make one whole number, its key. Keys lie in sorted rows of up to 64. A look-up first brings in what
+    changed since the last one: it sorts the rows concerned and splits those that are too full; then it goes over the running sum of their
+    lengths. `order[places]` reads values, `order[places] = values` sets them; a place exists once it is set.
 
     Args:
         size: number of places.
     """
 
     def __init__(self, size):
-        self.values = np.zeros(size)
-        self._long, self._long_keys = np.zeros(0, "int64"), np.zeros(0)
-        self._short, self._short_keys = np.zeros(0, "int64"), np.zeros(0)
-        self._stale = np.zeros(0, "int64")  # sorted positions in the long run whose place has moved to the short one
-        self._position = np.full(size, -1)  # of a place in the long run, -1 for one that is not (or stale) there
-        self._marked = np.zeros(size, bool)
+        self._keys = np.full(size, -1)
+        self._kept = self._keys.copy()  # as they lie in the rows
+        self._changed = []
+        self._rows = np.empty((8 + 4 * size // WIDTH, WIDTH), "int64")
+        self._arrange()
 
     def __getitem__(self, places):
-        return self.values[places]
+        return (INFINITY - (self._keys[places] >> 32)).astype("uint32").view("float32")
 
     def __setitem__(self, places, values):
-        self.values[places] = values
-        self._marked[places] = True
-        kept = ~self._marked[self._short]
-        self._marked[places] = False
-        changed = np.unique(places)
-        moved = self._position[changed]
-        self._stale = np.sort(np.concatenate([self._stale, moved[moved >= 0]]))
-        self._position[changed] = -1
-        places = np.concatenate([self._short[kept], changed])
-        keys = -self.values[places]
-        ascending = np.argsort(keys, kind="stable")
-        self._short, self._short_keys = places[ascending], keys[ascending]
-        if len(places) > 64 + 2 * len(self._long) ** 0.5:
-            self._merge()
+        self._keys[places] = (INFINITY - np.asarray(values, "float32").view("uint32").astype("int64") << 32) | places
+        self._changed.append(places)
 
     def select(self, ranks):
         """The places at `ranks` (0 for the largest value), `(n,)`."""
-        before = np.searchsorted(self._long_keys, self._short_keys)
-        rank_of_short = before - np.searchsorted(self._stale, before) + np.arange(len(self._short))
-        passed = np.searchsorted(rank_of_short, ranks)
-        in_short = passed < len(self._short)
-        in_short[in_short] = rank_of_short[passed[in_short]] == ranks[in_short]
-        result = np.empty(len(ranks), "int64")
-        result[in_short] = self._short[passed[in_short]]
-        # the k-th position that is not stale, as many steps further as there are stale ones before it
-        k = (ranks - passed)[~in_short]
-        fresh_before = self._stale - np.arange(len(self._stale))
-        result[~in_short] = self._long[k + np.searchsorted(fresh_before, k, side="right")]
-        return result
+        if self._changed:
+            self._bring_in(_distinct(np.concatenate(self._changed)))
+        until = self._lengths.cumsum()
+        at = until.searchsorted(ranks, side="right")
+        return self._rows[self._order[at], ranks - until[at] + self._lengths[at]] & PLACE
 
-    def _merge(self):
-        places, keys = np.delete(self._long, self._stale), np.delete(self._long_keys, self._stale)
-        at = np.searchsorted(keys, self._short_keys)
-        self._long, self._long_keys = np.insert(places, at, self._short), np.insert(keys, at, self._short_keys)
-        self._position[self._long] = np.arange(len(self._long))
-        self._short, self._short_keys, self._stale = self._short[:0], self._short_keys[:0], self._stale[:0]
+    def _bring_in(self, places):
+        self._changed = []
+        if 16 * len(places) > len(self._keys):
+            self._arrange()
+            return
+        old, new = self._kept[places], self._keys[places]
+        self._kept[places] = new
+        old = old[old >= 0]
+        old.sort()
+        new.sort()
+        self._change(old, new)
+
+    def _arrange(self):
+        """Lay out all keys anew."""
+        self._kept[:] = self._keys
+        rows, self._lengths = _half_full(np.sort(self._keys[self._keys >= 0]))
+        self._rows[: len(rows)] = rows
+        # of the rows in order: where they lie, and the smallest key that belongs there
+        self._order, self._starts = np.arange(len(rows)), rows[:, 0].copy()
+        self._starts[0] = 0
+
+    def _change(self, old, new):
+        """Take keys out and put others in, both sorted."""
+        leaves, enters = (self._starts.searchsorted(keys, side="right") - 1 for keys in (old, new))
+        touched = _distinct(np.concatenate([leaves, enters]))
+        leaves, enters = touched.searchsorted(leaves), touched.searchsorted(enters)
+        arrivals = np.bincount(enters, minlength=len(touched))
+        rows = np.full((len(touched), WIDTH + arrivals.max(initial=0)), FREE)
+        rows[:, :WIDTH] = self._rows.take(self._order[touched], 0)
+        rows[leaves, (rows.take(leaves, 0) == old[:, None]).argmax(1)] = FREE
+        rows[enters, WIDTH + np.arange(len(new)) - (arrivals.cumsum() - arrivals)[enters]] = new
+        rows.sort(1)
+        self._lengths[touched] += arrivals - np.bincount(leaves, minlength=len(touched))
+        self._rows[self._order[touched]] = rows[:, :WIDTH]
+        # from the last on, so that the numbers of those before stay what they are
+        for i in np.flatnonzero(self._lengths[touched] > WIDTH)[::-1]:
+            if not self._split(touched[i], rows[i]):
+                return
+
+    def _split(self, i, keys):
+        """Spread row `i` over several. Where there is no room for them, all keys are laid out anew, and `False` is returned."""
+        rows, lengths = _half_full(keys[: self._lengths[i]])
+        used, more = len(self._order), len(rows) - 1
+        if used + more > len(self._rows):
+            self._arrange()
+            return False
+        self._order = _insert(self._order, i + 1, np.arange(used, used + more))
+        self._starts = _insert(self._starts, i + 1, rows[1:, 0])
+        self._lengths = _insert(self._lengths, i + 1, lengths[1:])
+        self._lengths[i] = lengths[0]
+        self._rows[self._order[i : i + 1 + more]] = rows
+        return True
+
+
+def _half_full(keys):
+    """Rows `(n, WIDTH)` that hold sorted keys in their first halves, and how many each holds `(n,)`."""
+    half = WIDTH // 2
+    n = max(-(-len(keys) // half), 1)
+    rows = np.full((n, WIDTH), FREE)
+    halves = np.full(n * half, FREE)
+    halves[: len(keys)] = keys
+    rows[:, :half] = halves.reshape(n, half)
+    lengths = np.full(n, half)
+    lengths[-1] = len(keys) - half * (n - 1)
+    return rows, lengths
+
+
+def _insert(array, i, values):
+    return np.concatenate([array[:i], values, array[i:]])
+
+
+def _distinct(numbers):
+    """Sorted and each once; `np.unique` in half the time."""
+    numbers = np.sort(numbers)
+    kept = np.empty(len(numbers), bool)
+    kept[:1] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=kept[1:])
+    return numbers[kept]

@@ -10,8 +10,8 @@ class Rollout:
     transition, whose next state still has a value. Discrete observations come one-hot.
 
     Args:
-        env: a `gymnasium.Env` or `gymnasium.vector.VectorEnv` with discrete actions. A vectorised one must reset at the step after an end,
-            gymnasium's default.
+        env: a `gymnasium.Env` or `gymnasium.vector.VectorEnv` with discrete actions. A vectorised one may reset in any of gymnasium's ways:
+            at the step after an end (the default), at the same step, or when it is told to.
         seed: of the first reset.
 
     Raises:
@@ -23,8 +23,7 @@ class Rollout:
         self.is_vector = hasattr(env, "num_envs")
         self.num_actions, self.observation_shape, self._states = _spaces(env, self.is_vector)
         mode = (getattr(env, "metadata", None) or {}).get("autoreset_mode")
-        if self.is_vector and getattr(mode, "value", "NextStep") != "NextStep":
-            raise ValueError(f"`env` must reset at the step after an end (AutoresetMode.NEXT_STEP). Received: {mode}")
+        self._mode = getattr(mode, "value", "NextStep") if self.is_vector else "Disabled"
         self.observations = self._batch(env.reset(seed=seed)[0])
         self._returns, self._lengths = np.zeros(self.envs), np.zeros(self.envs, "int64")
         self._resetting = np.zeros(self.envs, bool)
@@ -39,30 +38,38 @@ class Rollout:
             `transitions, episodes`: dict of `observation`, `action`, `reward`, `next_observation`, `terminated`, one row an environment
             that took a step (and did not just reset); list of (environment, return, length) of the episodes that ended.
         """
-        following, reward, terminated, truncated, _ = self.env.step(actions if self.is_vector else int(actions[0]))
-        following = self._batch(following)
+        following, reward, terminated, truncated, info = self.env.step(actions if self.is_vector else int(actions[0]))
         reward, terminated, truncated = (np.reshape(a, self.envs) for a in (reward, terminated, truncated))
         played = ~self._resetting
+        ended = (terminated.astype(bool) | truncated.astype(bool)) & played
+        reached = following = self._batch(following)
+        if self._mode == "SameStep" and ended.any():
+            reached = following.copy()
+            reached[ended] = self._rows(np.stack([info["final_obs"][i] for i in np.flatnonzero(ended)]))
         transitions = {
             "observation": self.observations[played],
             "action": np.asarray(actions, "int32")[played],
             "reward": reward[played].astype("float32"),
-            "next_observation": following[played],
+            "next_observation": reached[played],
             "terminated": terminated[played].astype("float32"),
         }
         self._returns += reward * played
         self._lengths += played
-        ended = (terminated | truncated) & played
         episodes = list(zip(np.flatnonzero(ended).tolist(), self._returns[ended].tolist(), self._lengths[ended].tolist()))
         self._returns[ended] = self._lengths[ended] = 0
-        self._resetting = ended
-        self.observations = following
-        if ended.any() and not self.is_vector:
-            self.observations, self._resetting = self._batch(self.env.reset()[0]), np.zeros(1, bool)
+        if self._mode == "NextStep":
+            self._resetting = ended
+        self.observations = self._reset(ended) if self._mode == "Disabled" and ended.any() else following
         return transitions, episodes
 
+    def _reset(self, ended):
+        options = {"options": {"reset_mask": ended}} if self.is_vector else {}
+        return self._batch(self.env.reset(**options)[0])
+
     def _batch(self, observations):
-        batch = np.asarray(observations) if self.is_vector else np.asarray(observations)[None]
+        return self._rows(np.asarray(observations) if self.is_vector else np.asarray(observations)[None])
+
+    def _rows(self, batch):
         if self._states:
             return (np.arange(self._states) == batch[:, None]).astype("float32")
         return batch.astype("float32") if batch.dtype.kind == "f" else batch.copy()
@@ -79,5 +86,8 @@ def _spaces(env, is_vector):
     if type(observations).__name__ == "Discrete" and observations.start == 0:
         return int(actions.n), (int(observations.n),), int(observations.n)
     if type(observations).__name__ != "Box":
-        raise ValueError(f"`env` must have Box observations or Discrete ones that count from 0. Received: {observations}")
+        raise ValueError(
+            "`env` must have Box observations or Discrete ones that count from 0; gymnasium's FlattenObservation makes a Box of others. "
+            f"Received: {observations}"
+        )
     return int(actions.n), tuple(observations.shape), 0

@@ -1,5 +1,8 @@
 """Losses that several methods share or that a user wants alone."""
 
+from zoo.losses.gram import content_loss as content_loss
+from zoo.losses.gram import gram_matrix as gram_matrix
+from zoo.losses.gram import style_loss as style_loss
 from zoo.losses.ranking import Positives as Positives
 from zoo.losses.ranking import bpr_loss as bpr_loss
 from zoo.losses.ranking import first_violation as first_violation

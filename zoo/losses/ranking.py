@@ -16,9 +16,9 @@ def logistic_loss(scores, interactions):
 
     Args:
         scores: any shape.
-        interactions: same shape; above 0 is a positive interaction, anything else a negative one.
+        interactions: numbers of a shape that broadcasts; above 0 is a positive interaction, anything else a negative one.
     """
-    return ops.softplus(ops.where(interactions > 0, -scores, scores))
+    return ops.softplus(ops.where(ops.greater(interactions, 0), -scores, scores))
 
 
 def bpr_loss(positive, negative):
@@ -52,9 +52,14 @@ def first_violation(positive, negatives, allowed):
     Returns:
         Index of the draw `(batch,)`, and the number of tries `(batch,)`, 0 where no draw violates.
     """
-    violates = ops.logical_and(negatives > positive[:, None] - 1.0, allowed)
-    index = ops.argmax(ops.cast(violates, "int32"), axis=1)
-    return index, ops.where(ops.any(violates, axis=1), index + 1, 0)
+    return first_true(ops.logical_and(negatives > positive[:, None] - 1.0, allowed))
+
+
+def first_true(table):
+    """Index and number, counted from 1, of the first true entry of each row of bools `(batch, n)`; 0 and 0 where all are false."""
+    n = table.shape[1]
+    index = ops.min(ops.where(table, ops.arange(n, dtype="int32"), n), axis=1)
+    return index % n, (index + 1) % (n + 1)
 
 
 def kth_positive(scores, counts, k):
@@ -75,9 +80,9 @@ def kth_positive(scores, counts, k):
 class Positives:
     """The items that each user interacted with: static tables that compiled steps look up and draw from.
 
-    Interaction `(user, item)` lies in bucket `(item + offset[user]) mod buckets`. With at least as many buckets as items, bucket and user tell
-    the item, so that a slot needs the user alone and a lookup is one gather, exact, without codes `user * num_items + item` that overflow.
-    Memory grows with the interactions.
+    Whether a pair is known is one gather in the smaller of two exact tables: a bit for each pair, or buckets. An interaction lies in bucket
+    `(item + offset[user]) mod buckets`; with at least as many buckets as items, bucket and user tell the item, so that a slot needs the
+    user alone, and no code `user * num_items + item` can overflow. Memory grows with the interactions.
 
     Args:
         matrix: scipy sparse `(users, items)`; entries above 0 are positive interactions.
@@ -85,14 +90,15 @@ class Positives:
 
     def __init__(self, matrix):
         self.matrix = (matrix.tocsr() > 0).tocsr()
+        self.matrix.sort_indices()
         users, items = self.matrix.nonzero()
-        self.mask = (1 << (int(max(self.matrix.nnz, self.matrix.shape[1], 2)) - 1).bit_length()) - 1
-        offsets = np.random.default_rng(0).integers(0, self.mask + 1, self.matrix.shape[0])
-        buckets = (items + offsets[users]) & self.mask
-        order = np.argsort(buckets, kind="stable")
-        counts = np.bincount(buckets, minlength=self.mask + 1)
-        slots = np.full((self.mask + 1, max(counts.max(), 1)), -1, "int32")
-        slots[buckets[order], np.arange(len(order)) - (np.cumsum(counts) - counts)[buckets[order]]] = users[order]
+        slots, offsets = _buckets(users, items, self.matrix.shape)
+        self.words = -(-self.matrix.shape[1] // 32)
+        self.bits = self.words * self.matrix.shape[0] <= slots.size
+        if self.bits:
+            slots = np.zeros((self.matrix.shape[0], self.words), "uint32")
+            np.bitwise_or.at(slots, (users, items >> 5), np.left_shift(np.uint32(1), (items & 31).astype("uint32")))
+            slots, offsets = slots.view("int32").ravel(), offsets[:0]
         self.slots, self.offsets = ops.convert_to_tensor(slots), ops.convert_to_tensor(offsets, "int32")
         self.starts, self.items = ops.convert_to_tensor(self.matrix.indptr, "int32"), ops.convert_to_tensor(items, "int32")
 
@@ -100,9 +106,13 @@ class Positives:
         return self.matrix.nnz
 
     def contains(self, users, items):
-        """Whether each of the items is among the user's positives; `users` `(batch,)`, `items` `(batch, any)`."""
-        buckets = ops.bitwise_and(items + ops.take(self.offsets, users)[:, None], self.mask)
-        return ops.any(ops.equal(ops.take(self.slots, buckets, axis=0), users[:, None, None]), axis=-1)
+        """Whether each of the items is among the user's positives; `users` `(batch,)`, `items` `(batch, any)`, both int32."""
+        users = users[:, None]
+        if self.bits:
+            word = ops.take(self.slots, users * self.words + ops.right_shift(items, 5))
+            return ops.not_equal(ops.bitwise_and(ops.right_shift(word, ops.bitwise_and(items, 31)), 1), 0)
+        buckets = ops.bitwise_and(items + ops.take(self.offsets, users), self.slots.shape[0] - 1)
+        return ops.any(ops.equal(ops.take(self.slots, buckets, axis=0), users[..., None]), axis=-1)
 
     def counts(self, users):
         """Number of positives of each user."""
@@ -118,3 +128,14 @@ class Positives:
     def draw_popular(self, shape, seed):
         """Items of random positive interactions, so that an item comes up as often as it is popular."""
         return ops.take(self.items, keras.random.randint(shape, 0, len(self), seed=seed))
+
+
+def _buckets(users, items, shape):
+    """Slots `(buckets, most in a bucket)` with a user or -1, and the offset of each user; the buckets are a power of two."""
+    buckets = 1 << (max(len(items), shape[1], 2) - 1).bit_length()
+    offsets = np.random.default_rng(0).integers(0, buckets, shape[0])
+    places = (items + offsets[users]) & (buckets - 1)
+    order, counts = np.argsort(places, kind="stable"), np.bincount(places, minlength=buckets)
+    slots = np.full((buckets, max(counts.max(), 1)), -1, "int32")
+    slots[places[order], np.arange(len(order)) - (np.cumsum(counts) - counts)[places[order]]] = users[order]
+    return slots, offsets

@@ -1,0 +1,72 @@
+"""AdaGrad and AdaDelta for tables of embeddings, of which a step uses few rows: the others are neither read nor written.
+
+On TensorFlow the gradient of a lookup holds only the rows that were looked up, so that a step costs the same for a table of any length. On
+JAX gradients have the size of the table; the results are the same. Where a row was used several times, its gradients are added before they
+are squared, unlike Keras's optimizers on TensorFlow, which square each.
+"""
+
+import keras
+from keras import ops
+
+# rows up to which a whole gradient is faster than sorting the rows in use
+SMALL = 2**13
+
+
+@keras.saving.register_keras_serializable("zoo")
+class RowAdagrad(keras.optimizers.Adagrad):
+    """AdaGrad (Duchi, Hazan, Singer 2011) by rows; the arguments are those of `keras.optimizers.Adagrad`."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update the rows of `variable` that have a gradient."""
+        rows = _Rows(self, gradient, variable)
+        accumulator = self._accumulators[self._get_variable_index(variable)]
+        total = rows.read(accumulator) + ops.square(rows.gradient)
+        rows.write(accumulator, total)
+        rows.write(variable, rows.read(variable) - learning_rate * rows.gradient / ops.sqrt(total + self.epsilon))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class RowAdadelta(keras.optimizers.Adadelta):
+    """AdaDelta (Zeiler 2012, arXiv 1212.5701) by rows: a row's averages stand still while it is not used.
+
+    The arguments are those of `keras.optimizers.Adadelta`.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update the rows of `variable` that have a gradient."""
+        rows, index, rho = _Rows(self, gradient, variable), self._get_variable_index(variable), self.rho
+        squares, deltas = self._accumulated_grads[index], self._accumulated_delta_vars[index]
+        square = rho * rows.read(squares) + (1 - rho) * ops.square(rows.gradient)
+        before = rows.read(deltas)
+        delta = -ops.sqrt(before + self.epsilon) / ops.sqrt(square + self.epsilon) * rows.gradient
+        used = ops.any(ops.not_equal(rows.gradient, 0), axis=tuple(range(1, len(variable.shape))), keepdims=True)
+        for values, new in ((squares, square), (deltas, rho * before + (1 - rho) * ops.square(delta))):
+            rows.write(values, ops.where(used, new, rows.read(values)))
+        rows.write(variable, rows.read(variable) + learning_rate * delta)
+
+
+class _Rows:
+    """The rows of a variable that a gradient touches: all rows of a dense one, else one for each use, each with the sum of its uses."""
+
+    def __init__(self, optimizer, gradient, variable):
+        self.optimizer, self.ids, self.slices, length = optimizer, None, type(gradient), variable.shape[0]
+        if hasattr(gradient, "indices"):
+            ids, gradient = gradient.indices, ops.cast(gradient.values, variable.dtype)
+            if length > SMALL:
+                order = ops.argsort(ids)
+                self.ids, gradient = ops.take(ids, order, axis=0), ops.take(gradient, order, axis=0)
+                fresh = ops.cast(self.ids[1:] != self.ids[:-1], "int32")
+                group = ops.pad(ops.cumsum(fresh), [[1, 0]])
+                gradient = ops.take(ops.segment_sum(gradient, group, ops.shape(group)[0]), group, axis=0)
+            else:
+                gradient = ops.scatter(ids[:, None], gradient, tuple(variable.shape))
+        self.gradient = ops.cast(gradient, variable.dtype)
+
+    def read(self, variable):
+        """The values of the rows."""
+        value = variable.value if isinstance(variable, keras.Variable) else variable
+        return ops.convert_to_tensor(value) if self.ids is None else value.sparse_read(self.ids)
+
+    def write(self, variable, new):
+        """Set the rows; several uses of a row write the same."""
+        self.optimizer.assign(variable, new if self.ids is None else self.slices(new, self.ids, variable.shape))
