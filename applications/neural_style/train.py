@@ -29,7 +29,7 @@ CONFIG = {
     "std": (60.0, 60.0, 60.0),
 }
 CROP, SIDE, PAINTED = 48, 96, 128
-RATE = 0.02
+RATE, LEARNING_RATE = 0.02, 5e-4
 GREY = np.array([0.299, 0.587, 0.114], "float32")
 DATA = """Sixteen pictures that scikit-image ships, CC0, in the public domain or without known copyright restrictions: brick, grass,
 gravel, tissue under the microscope, a printed page, coins, four photographs, the Hubble deep field, a retina, the moon, handwriting and two
@@ -125,7 +125,7 @@ def loss_network(steps):
         "from_4": layers.Conv2DTranspose(3, 16, 8, padding="same", name="from_4")(found["conv4_1"]),
     }
     learner = keras.Model(model.network.input, heads)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     weights = {"picture": 1.0, "from_3": 30.0, "from_4": 30.0}
     learner.compile(keras.optimizers.Adam(rate), targets, loss_weights=weights, metrics={"picture": "accuracy"})
     learner.fit(Crops(images, min(steps, 100), 0, prepare=spoiled), epochs=max(steps // 100, 1), verbose=2)

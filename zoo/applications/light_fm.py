@@ -432,12 +432,12 @@ class LightFM(Model):
 
             self._verbs[key] = autodiff.compiled(verb, self)
         n, size, parts = len(ids), _power_of_two(min(len(ids), max(1, CHUNK // self.num_items))), []
+        width = 1 if exclude is None else _power_of_two(np.diff(exclude.indptr)[ids].max(initial=1))
         for start in range(0, n, size):
             chunk = ids[start : start + size]
             arrays = [np.pad(chunk, (0, size - len(chunk)), "edge")]
             if exclude is not None:
-                rows = exclude[arrays[0]]
-                arrays.append(padded_rows(rows, _power_of_two(np.diff(rows.indptr).max(initial=1)), fill=self.num_items)[0])
+                arrays.append(padded_rows(exclude[arrays[0]], width, fill=self.num_items)[0])
             parts.append([ops.convert_to_numpy(result) for result in self._verbs[key](*arrays)])
         return tuple(np.concatenate(results)[:n] for results in zip(*parts))
 
