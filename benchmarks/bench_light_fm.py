@@ -1,8 +1,8 @@
 """LightFM against the author's package `lightfm`, and against `implicit`, whose `recommend` is compiled and parallel.
 
-`lightfm` needs a C compiler and no longer installs by pip: unpack its source archive and run `python setup.py install`. Where it is missing,
-`implicit` takes its place (BPR alone; it has neither WARP nor features). Both train on the same interactions with embeddings of 10, and rank
-all items for all users without those they know.
+`lightfm` needs a C compiler and no longer installs by pip: unpack its source archive and run `python setup.py install`. Where it is
+missing, `implicit` takes its place (BPR alone; it has neither WARP nor features). Both train on the same interactions with embeddings of
+10, and rank all items for all users without those they know.
 """
 
 import keras

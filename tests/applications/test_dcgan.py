@@ -88,7 +88,7 @@ def test_each_player_follows_the_gradient_of_its_own_loss(weight):
 
 
 def test_one_adam_is_one_adam_a_player():
-    """Adam over all weights moves each player as an Adam of its own would; its epsilon is large, or rounding decides the sign of tiny steps."""
+    """Adam over all weights moves each player as one of its own would; a large epsilon, or rounding decides the sign of tiny steps."""
     together, _, before, _ = step(keras.optimizers.Adam(1e-3, beta_1=0.5, epsilon=1e-2))
     slopes, _, _, _ = step()
     for ours, plain in ((together.generator, slopes.generator), (together.discriminator, slopes.discriminator)):

@@ -216,7 +216,7 @@ class LightFM(Model):
         if isinstance(x, dict):
             positive = np.ones(len(x["user"]), bool) if y is None else np.asarray(y).ravel() > 0
             self._remember(np.asarray(x["user"])[positive], np.asarray(x["item"])[positive])
-            if self.criterion == "logistic" and positive.all():
+            if self.criterion == "logistic" and self._auto_loss and positive.all():
                 warnings.warn('All interactions are positive; "logistic" learns nothing from these. Use criterion="warp".', stacklevel=2)
         if self.criterion == "warp-kos" and not self.positives:
             raise ValueError('`x` must hold positives for criterion "warp-kos", or `set_interactions` be called first. Received: none')
@@ -423,7 +423,7 @@ class LightFM(Model):
 
     def _run(self, function, k, ids, exclude=None):
         """Results of `function`, or its best `k`, for `ids` in chunks; their lengths are powers of two, so that few are compiled."""
-        key = function.__name__, k
+        key = function.__name__, k, exclude is None
         if key not in self._verbs:
 
             def verb(*arrays):

@@ -59,10 +59,10 @@ def movielens_100k(min_rating=None):
 def latent_catalogue(num_users=1000, num_items=1500, num_tags=40, mean_interactions=40, dim=8, own=0.6, seed=0):
     """Simulated implicit feedback on a catalogue of tagged items, with the regularities of film data.
 
-    Tastes and items live in a space of `dim` latent dimensions. Each item has 2 to 5 tags; its vector is the mean of theirs plus a part of its
-    own that no tag tells. Each user belongs to a group, a feature, and differs from it likewise. Items differ in quality, which gives the
-    popular few and the long tail; users differ in activity (log-normal). A user takes items without replacement in proportion to
-    exp(taste . item + quality), by Gumbel noise.
+    Tastes and items live in a space of `dim` latent dimensions. Each item has 2 to 5 tags; its vector is the mean of theirs plus a part
+    of its own that no tag tells. Each user belongs to a group, a feature, and differs from it likewise. Items differ in quality, which
+    gives the popular few and the long tail; users differ in activity (log-normal). A user takes items without replacement in proportion
+    to exp(taste . item + quality), by Gumbel noise.
 
     Args:
         num_users: number of users.

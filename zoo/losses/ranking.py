@@ -109,25 +109,25 @@ class Positives:
         """Whether each of the items is among the user's positives; `users` `(batch,)`, `items` `(batch, any)`, both int32."""
         users = users[:, None]
         if self.bits:
-            word = ops.take(self.slots, users * self.words + ops.right_shift(items, 5))
+            word = ops.take(self.slots, users * self.words + ops.right_shift(items, 5), axis=0)
             return ops.not_equal(ops.bitwise_and(ops.right_shift(word, ops.bitwise_and(items, 31)), 1), 0)
-        buckets = ops.bitwise_and(items + ops.take(self.offsets, users), self.slots.shape[0] - 1)
+        buckets = ops.bitwise_and(items + ops.take(self.offsets, users, axis=0), self.slots.shape[0] - 1)
         return ops.any(ops.equal(ops.take(self.slots, buckets, axis=0), users[..., None]), axis=-1)
 
     def counts(self, users):
         """Number of positives of each user."""
-        return ops.take(self.starts, users + 1) - ops.take(self.starts, users)
+        return ops.take(self.starts, users + 1, axis=0) - ops.take(self.starts, users, axis=0)
 
     def draw(self, users, n, seed):
         """`n` positives of each user, with replacement, `(batch, n)`; undefined for users without any."""
         counts = self.counts(users)[:, None]
         place = ops.cast(keras.random.uniform((ops.shape(users)[0], n), seed=seed) * ops.cast(counts, "float32"), "int32")
-        place = ops.take(self.starts, users)[:, None] + ops.minimum(place, counts - 1)
-        return ops.take(self.items, ops.clip(place, 0, len(self) - 1))
+        place = ops.take(self.starts, users, axis=0)[:, None] + ops.minimum(place, counts - 1)
+        return ops.take(self.items, ops.clip(place, 0, len(self) - 1), axis=0)
 
     def draw_popular(self, shape, seed):
         """Items of random positive interactions, so that an item comes up as often as it is popular."""
-        return ops.take(self.items, keras.random.randint(shape, 0, len(self), seed=seed))
+        return ops.take(self.items, keras.random.randint(shape, 0, len(self), seed=seed), axis=0)
 
 
 def _buckets(users, items, shape):

@@ -1,7 +1,7 @@
 """Ranking metrics for recommenders, one value a user, with the definitions of the `lightfm` package.
 
-All take `scores`, a function from user ids `(n,)` to scores of all items `(n, num_items)`, and scipy sparse matrices `(users, items)`. Users
-are scored in chunks, so that memory does not grow with their number.
+All take `scores`, a function from user ids `(n,)` to scores of all items `(n, num_items)`, and scipy sparse matrices `(users, items)`.
+Users are scored in chunks, so that memory does not grow with their number.
 
     precision_at_k(model.scores, test, train, k=10).mean()
 """
