@@ -1,5 +1,11 @@
 """Losses that several methods share or that a user wants alone."""
 
+from zoo.losses.class_weighted_crossentropy import ClassWeightedCrossentropy as ClassWeightedCrossentropy
+from zoo.losses.class_weighted_crossentropy import median_frequency_weights as median_frequency_weights
+from zoo.losses.deep_lda import DeepLDALoss as DeepLDALoss
+from zoo.losses.deep_lda import deep_lda_loss as deep_lda_loss
+from zoo.losses.deep_lda import lda_eigen as lda_eigen
+from zoo.losses.deep_lda import lda_statistics as lda_statistics
 from zoo.losses.gram import content_loss as content_loss
 from zoo.losses.gram import gram_matrix as gram_matrix
 from zoo.losses.gram import style_loss as style_loss

@@ -37,8 +37,9 @@ def warp_weight(tries, num_items):
 
 def warp_loss(positive, negative, tries, num_items):
     """WARP: the hinge `1 - positive + negative`, weighted by the estimated rank. `tries` of 0 means that no violation was found."""
-    found = ops.cast(tries > 0, "float32")
-    return found * warp_weight(ops.maximum(tries, 1), num_items) * ops.relu(1.0 - positive + negative)
+    hinge = ops.relu(1.0 - positive + negative)
+    weight = ops.where(tries > 0, warp_weight(ops.maximum(tries, 1), num_items), 0.0)
+    return ops.cast(weight, hinge.dtype) * hinge
 
 
 def first_violation(positive, negatives, allowed):

@@ -1,6 +1,7 @@
 """Metrics that Keras does not have."""
 
 from zoo.metrics.perplexity import Perplexity as Perplexity
+from zoo.metrics.pixel_accuracy import PixelAccuracy as PixelAccuracy
 from zoo.metrics.ranking import auc_score as auc_score
 from zoo.metrics.ranking import precision_at_k as precision_at_k
 from zoo.metrics.ranking import predicted_ranks as predicted_ranks
