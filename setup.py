@@ -47,6 +47,7 @@ setup(
         "filelock>=3.12",
         "rich>=13",
         "scipy>=1.11",
+        "threadpoolctl>=3",
         # keras-tuner imports these two without declaring them
         "scikit-learn>=1.4",
         "tensorboard>=2.18",

@@ -70,7 +70,8 @@ class ReNetLayer(layers.Layer):
             image = ops.pad(image, [(0, 0), (0, -height % p), (0, -width % q), (0, 0)])
         else:
             self._check(image.shape)
-        height, width, channels = *ops.shape(image)[1:3], image.shape[-1]
+        height, width = ops.shape(image)[1:3]
+        channels = image.shape[-1]
         if p == q == 1:
             return image
         parts = ops.reshape(image, (-1, height // p, p, width // q, q, channels))
