@@ -1,5 +1,7 @@
 """DCGAN on MNIST: draws digits without labels; its discriminator's features against raw pixels, with ten labels a digit.
 
+    python applications/dcgan/train.py
+
 The paper trains a linear L2-SVM on the discriminator's features (section 5). Here 4000 unlabelled digits train the pair, 100 labelled
 ones the SVM, and 1000 held-out digits count. Two baselines have the same labels: raw pixels, and the features of the same discriminator
 before training.
@@ -14,12 +16,15 @@ from sklearn.svm import LinearSVC
 from zoo import callbacks, datasets, evidence, plots
 from zoo.applications import DCGAN
 
-EPOCHS = 20
-LABELS_PER_DIGIT = 10
-NOTES = """Budget: 20 epochs over 4000 digits in batches of 128, 640 updates, of a small pair (64 and 32 channels, 28 x 28 pixels); the
-paper's networks have up to 1024 channels and see millions of images. Every representation is centred by the mean of the unlabelled
-digits; five-fold cross-validation on the 100 labelled digits chooses the SVM's C and whether features are standardised or scaled to unit
-length. The untrained discriminator is a baseline that the paper does not have."""
+EPOCHS, BATCH_SIZE, LABELS_PER_DIGIT, FILTERS = 60, 64, 10, (64, 32)
+NOTES = f"""Budget: {EPOCHS} epochs over 4000 digits in batches of {BATCH_SIZE} (the paper's 128 would halve the updates), 3780 updates of
+a small pair (64 and 32 channels, 28 x 28 pixels); the paper's networks have up to 1024 channels and see millions of images. For the SVM
+each layer's features, and the pixels, are centred by the mean of the unlabelled digits and scaled to unit length; five-fold
+cross-validation on the 100 labelled digits chooses C. The untrained discriminator is a baseline that the paper does not have. A first
+run, with 640 updates and all features scaled together, had 0.786 against its 0.844 on the held-out digits. The reasons were looked for on
+a fourth of the training digits, with other labelled ones: the second layer's features, which come out of batch normalisation, are twenty
+times as long as the first layer's and drowned them; and 640 updates are too few. With layers scaled apart the accuracy there was 0.838
+after 640 updates, 0.858 after 1920 and 0.866 after 3780, against 0.837 before training."""
 
 
 def main():
@@ -31,17 +36,23 @@ def main():
     for seed in args.seeds:
         print(f"seed {seed}")
         keras.utils.set_random_seed(seed)
-        model = DCGAN(image_shape=(28, 28, 1), latent_dim=32, filters=(64, 32))
+        model = DCGAN(image_shape=(28, 28, 1), latent_dim=32, filters=FILTERS)
         few = choose(labels, LABELS_PER_DIGIT, seed)
 
         def score(represent, few=few):
             return svm_accuracy(represent(images), represent(test_images), labels, test_labels, few)
 
-        scores["pixels"].append(score(lambda x: x.reshape(len(x), -1)))
-        scores["untrained"].append(score(model.features))
+        def by_layer(x, model=model):
+            return np.split(model.features(x), [16 * FILTERS[-1]], axis=1)
+
+        scores["pixels"].append(score(lambda x: [x.reshape(len(x), -1)]))
+        scores["untrained"].append(score(by_layer))
         grids = callbacks.SampleGrid(args.out.parent.parent / "runs" / "dcgan_grids" / f"seed_{seed}", every=5)
-        model.fit(images[:512] if args.quick else images, epochs=2 if args.quick else EPOCHS, verbose=2, callbacks=[grids])
-        scores["trained"].append(score(model.features))
+        model.compile(steps_per_execution=7)
+        model.fit(
+            images[:512] if args.quick else images, batch_size=BATCH_SIZE, epochs=2 if args.quick else EPOCHS, verbose=2, callbacks=[grids]
+        )
+        scores["trained"].append(score(by_layer))
         models.append(model)
         print({name: round(values[-1], 3) for name, values in scores.items()})
     common = {"dataset": "1000 held-out MNIST digits", "metric": "accuracy", "higher_is_better": True, "seeds": args.seeds}
@@ -79,17 +90,20 @@ def choose(labels, per_class, seed):
     return np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:per_class] for c in np.unique(labels)])
 
 
-def svm_accuracy(features, test_features, labels, test_labels, few):
-    """Held-out accuracy of a linear L2-SVM on the samples `few`; cross-validation on these chooses its C and how features are scaled."""
-    features, test_features, labels = features - features.mean(0), test_features - features.mean(0), labels[few]
-    deviation = features.std(0) + 1e-6
-    standard = (features[few] / deviation, test_features / deviation)
-    unit = (normalize(features[few]), normalize(test_features))
-    searches = []
-    for train, test in (standard, unit):
-        search = GridSearchCV(LinearSVC(), {"C": [1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0]}, cv=5).fit(train, labels)
-        searches.append((search.best_score_, search.score(test, test_labels)))
-    return max(searches)[1]
+def svm_accuracy(blocks, test_blocks, labels, test_labels, few):
+    """Held-out accuracy of a linear L2-SVM on the samples `few`; cross-validation on these chooses its C.
+
+    Args:
+        blocks: list of arrays `(n, features)`, one a layer. Each is centred by its mean over all `n` and scaled to unit length a sample.
+        test_blocks: the same of the held-out samples.
+        labels: `(n,)`; only those of `few` are read.
+        test_labels: of the held-out samples.
+        few: indices of the labelled samples.
+    """
+    means = [block.mean(0) for block in blocks]
+    train, test = (np.concatenate([normalize(b - m) for b, m in zip(x, means)], 1) for x in (blocks, test_blocks))
+    search = GridSearchCV(LinearSVC(), {"C": [0.1, 1.0, 10.0, 100.0]}, cv=5).fit(train[few], labels[few])
+    return search.score(test, test_labels)
 
 
 def figure(model):
