@@ -35,15 +35,21 @@ def fetch(name, url, sha256):
     """
     local = Path(os.environ.get("ZOO_DATA", "")) / name
     file = local if "ZOO_DATA" in os.environ and local.exists() else cache_folder() / "data" / name
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.{os.getpid()}.part")
-        with urllib.request.urlopen(url, timeout=60) as response, open(part, "wb") as stream:
-            stream.write(response.read())
-        os.replace(part, file)
+    download(url, file)
     if digest(file) != sha256:
         raise ValueError(f"`{file}` must have SHA-256 {sha256[:12]}... Received: another content; delete it and try again")
     return file
+
+
+def download(url, file):
+    """Write what is at `url` to `file`, unless it exists; the file appears whole or not at all."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    with urllib.request.urlopen(url, timeout=60) as response:
+        part.write_bytes(response.read())
+    os.replace(part, file)
 
 
 def cache_folder():

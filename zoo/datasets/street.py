@@ -71,13 +71,7 @@ def _download():
     folder = files.cache_folder() / "data" / "camvid"
 
     def get(name):
-        file = folder / Path(name).parent.name / Path(name).name
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{file.name}.{os.getpid()}.part")
-            with urllib.request.urlopen(_URL + name, timeout=60) as response:
-                part.write_bytes(response.read())
-            os.replace(part, file)
+        files.download(_URL + name, folder / Path(name).parent.name / Path(name).name)
 
     with ThreadPoolExecutor(8) as pool:
         for part in _SIZES:

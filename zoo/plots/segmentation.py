@@ -79,12 +79,13 @@ def class_maps(rows, classes, void=None, title=None, figure=None):
     Raises:
         ValueError: if a map holds a number that is neither a class nor `void`.
     """
+    columns = max(len(row) for row in rows)
+    height, width = np.asarray(next(iter(rows[0].values()))).shape[:2]
+    # first, since it says what to install where matplotlib is missing
+    figure = new_figure(3 * columns, 3 * len(rows) * height / width + 0.6) if figure is None else figure
     from matplotlib import colormaps, colors, patches
 
     palette = colormaps["tab20"].colors[: len(classes)]
-    columns = max(len(row) for row in rows)
-    height, width = np.asarray(next(iter(rows[0].values()))).shape[:2]
-    figure = new_figure(3 * columns, 3 * len(rows) * height / width + 0.6) if figure is None else figure
     axes = figure.subplots(len(rows), columns, squeeze=False)
     heat = _ranges(rows)
     for i, (line, row) in enumerate(zip(axes, rows)):
