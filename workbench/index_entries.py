@@ -40,18 +40,6 @@ ENTRIES = (
         "Mean-field inference of a dense CRF as a recurrent layer, trained end to end with the network that gives its unaries.",
     ),
     Entry(
-        28,
-        "DynamicCapacityNet",
-        "dynamic_capacity_net",
-        "Dynamic capacity network",
-        "classification",
-        "Dynamic Capacity Networks",
-        "Almahairi et al.",
-        2015,
-        "1511.07838",
-        "A cheap network looks everywhere, an expensive one only at the few patches that could change the answer.",
-    ),
-    Entry(
         31,
         "BayesianSegNet",
         "bayesian_seg_net",
