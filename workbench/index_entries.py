@@ -28,18 +28,6 @@ ENTRIES = (
         "A classifier of windows run as one convolution over an image pyramid; finds faces in many orientations with a single model.",
     ),
     Entry(
-        25,
-        "CRFasRNN",
-        "crf_as_rnn",
-        "CRF as RNN",
-        "segmentation",
-        "Conditional Random Fields as Recurrent Neural Networks",
-        "Zheng et al.",
-        2015,
-        "1502.03240",
-        "Mean-field inference of a dense CRF as a recurrent layer, trained end to end with the network that gives its unaries.",
-    ),
-    Entry(
         31,
         "BayesianSegNet",
         "bayesian_seg_net",

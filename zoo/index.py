@@ -111,6 +111,18 @@ ENTRIES = (
         "Paints the content of one image in the style of another by matching features and Gram matrices.",
     ),
     Entry(
+        25,
+        "CRFasRNN",
+        "crf_as_rnn",
+        "CRF as RNN",
+        "segmentation",
+        "Conditional Random Fields as Recurrent Neural Networks",
+        "Zheng et al.",
+        2015,
+        "1502.03240",
+        "Mean-field inference of a dense CRF as a recurrent layer, trained end to end with the network that gives its unaries.",
+    ),
+    Entry(
         28,
         "DynamicCapacityNet",
         "dynamic_capacity_net",
