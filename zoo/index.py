@@ -87,6 +87,18 @@ ENTRIES = (
         "Encoder and decoder with skip connections; learns dense segmentation from some thirty images.",
     ),
     Entry(
+        21,
+        "DDFD",
+        "ddfd",
+        "Deep dense face detector",
+        "detection",
+        "Multi-view Face Detection Using Deep Convolutional Neural Networks",
+        "Farfade et al.",
+        2015,
+        "1502.02766",
+        "A classifier of windows run as one convolution over an image pyramid; finds faces in many orientations with a single model.",
+    ),
+    Entry(
         22,
         "ELUNet",
         "elu_net",

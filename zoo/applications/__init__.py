@@ -1,6 +1,7 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
 from zoo.applications.dcgan import DCGAN as DCGAN
+from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
