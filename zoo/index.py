@@ -135,6 +135,18 @@ ENTRIES = (
         "Convolutional adversarial pair that trains stably, draws images and learns features without labels.",
     ),
     Entry(
+        46,
+        "DeepMask",
+        "deep_mask",
+        "DeepMask",
+        "detection",
+        "Learning to Segment Object Candidates",
+        "Pinheiro et al.",
+        2015,
+        "1506.06204",
+        "Proposes objects: for a patch, the mask of the object at its centre and a score that there is one.",
+    ),
+    Entry(
         54,
         "MemN2N",
         "mem_n2n",

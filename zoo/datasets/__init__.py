@@ -16,6 +16,7 @@ from zoo.datasets.movies import latent_catalogue as latent_catalogue
 from zoo.datasets.movies import movielens_100k as movielens_100k
 from zoo.datasets.movies import split_interactions as split_interactions
 from zoo.datasets.movies import with_identity as with_identity
+from zoo.datasets.patches import MaskPatches as MaskPatches
 from zoo.datasets.reduced import reduced as reduced
 from zoo.datasets.street import CAMVID_CLASSES as CAMVID_CLASSES
 from zoo.datasets.street import CAMVID_VOID as CAMVID_VOID

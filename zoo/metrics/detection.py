@@ -59,7 +59,7 @@ def average_recall(overlaps, number, thresholds=None):
 
     Args:
         overlaps: one matrix `(proposals, objects)` of intersection over union an image, proposals best first.
-        number: of proposals that count in each image.
+        number: of proposals that count in each image; `None` for all.
         thresholds: of the overlap; 0.5, 0.55 ... 0.95 unless given.
 
     Returns:
