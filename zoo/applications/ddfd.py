@@ -63,7 +63,7 @@ class DDFD(Model):
         super().__init__(**kwargs)
         if padding not in ("valid", "same"):
             raise ValueError(f"`padding` must be 'valid' or 'same'. Received: {padding!r}")
-        if len(filters) != len(kernels) or not filters or min(*filters, *kernels, *dense, first_stride, groups, in_channels) < 1:
+        if not filters or len(filters) != len(kernels) or min(*filters, *kernels, *dense, first_stride, groups, in_channels) < 1:
             raise ValueError(f"`filters` and `kernels` must have one positive number a convolution. Received: {filters}, {kernels}")
         for name, numbers in (("pools", pools), ("normalized", normalized)):
             if any(i not in range(len(filters)) for i in numbers):
@@ -77,7 +77,7 @@ class DDFD(Model):
 
     def _build_network(self):
         """AlexNet with two classes; `dense` layers are convolutions over all that a window leaves."""
-        self._feature_side(len(self.filters) - 1)
+        side = self._feature_side()
         image = keras.Input((None, None, self.in_channels), name="image")
         x = layers.Rescaling(1.0, -0.5, name="centre")(image)
         for i, filters in enumerate(self.filters):
@@ -86,7 +86,6 @@ class DDFD(Model):
                 x = _ChannelNormalization(name=f"norm{i + 1}")(x)
             if i in self.pools:
                 x = layers.MaxPooling2D(3, 2, name=f"pool{i + 1}")(x)
-        side = self._feature_side(len(self.filters) - 1)
         for i, units in enumerate(self.dense, start=len(self.filters) + 1):
             x = layers.Conv2D(units, side, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
             x, side = layers.Dropout(self.dropout, name=f"dropout{i}")(x), 1
@@ -109,14 +108,12 @@ class DDFD(Model):
         ]
         return layers.Concatenate(name=f"conv{i + 1}")(parts) if groups > 1 else parts[0]
 
-    def _feature_side(self, last, side=None):
-        """Side of what a window leaves after convolution number `last` and its pooling."""
-        side = self.window if side is None else side
-        for i in range(last + 1):
-            if i == 0:
-                side = (side - self.kernels[0]) // self.first_stride + 1
-            elif self.padding == "valid":
-                side = side - self.kernels[i] + 1
+    def _feature_side(self):
+        """Side of what the convolutions and poolings leave of a window."""
+        side = (self.window - self.kernels[0]) // self.first_stride + 1
+        for i, kernel in enumerate(self.kernels):
+            if i > 0 and self.padding == "valid":
+                side = side - kernel + 1
             side = (side - 3) // 2 + 1 if i in self.pools else side
             if side < 1:
                 raise ValueError(f"`window` must be larger: nothing is left after convolution {i + 1}. Received: {self.window}")
@@ -283,7 +280,7 @@ class DDFD(Model):
 
     @classmethod
     def search_space(cls, hp):
-        """Width of the dense layer, dropout and learning rate, for windows of 36 pixels."""
+        """Width of one dense layer, dropout and learning rate."""
         return {
             "dense": (hp.Choice("dense", [32, 64, 128]),),
             "dropout": hp.Float("dropout", 0.0, 0.5, step=0.1),

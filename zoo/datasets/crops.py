@@ -19,8 +19,7 @@ def crop(images, index, boxes, size, angles=None, flips=None, order=1):
         `(k, size, size[, channels])`, of the images' dtype for order 0, else float32.
     """
     images, boxes, index = np.asarray(images), np.asarray(boxes, "float64"), np.asarray(index)
-    row, column = _places(boxes, size, angles, flips)
-    height, width = images.shape[1:3]
+    (row, column), (height, width) = _places(boxes, size, angles, flips), images.shape[1:3]
     row, column, n = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1), index[:, None, None]
     if order == 0:
         return images[n, np.rint(row).astype(int), np.rint(column).astype(int)]

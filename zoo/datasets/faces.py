@@ -75,24 +75,16 @@ def face_scenes(faces, photos, n, seed=0, size=(128, 160), sides=(28, 56), most=
 
 
 def _scene(faces, photos, rng, size, sides, most, rotation):
-    scene = _piece(photos, rng, size)
-    number = rng.integers(1, most + 1)
+    """One scene: the first places get a face, the others a piece of a photograph."""
+    scene, number = _piece(photos, rng, size), rng.integers(1, most + 1)
     boxes = _places(rng, size, sides, 2 * most)
-    number = min(number, len(boxes))
     for i, (left, top, right, bottom) in enumerate(boxes):
-        side = right - left
-        if i < number:
-            source = faces[rng.integers(len(faces))]
-            # the box is the square of the oval: 92 columns, and the rows around the middle of the face
-            square = np.array([[0, 12, 92, 104]])
-        else:
-            source, square = _piece(photos, rng, (112, 92)), np.array([[0, 12, 92, 104]])
+        side, source = right - left, faces[rng.integers(len(faces))] if i < number else _piece(photos, rng, (112, 92))
         angle, flip = rng.uniform(-rotation, rotation, 1), rng.integers(2, size=1) == 1
-        # a face in a box of `side` pixels is smaller than its source, which is smoothed first
-        patch = crop(_smoothed(source, 92 / side)[None], [0], square, side, angle, flip)[0]
+        # of 112 rows the middle 92, as wide as the face; what gets smaller is smoothed first
+        patch = crop(_smoothed(source, 92 / side)[None], [0], [[0, 12, 92, 104]], side, angle, flip)[0]
         patch = np.clip(rng.uniform(0.7, 1.2) * (patch - patch.mean()) + rng.uniform(0.35, 0.65), 0, 1)
-        mask = _oval(side, angle[0])
-        part = scene[top:bottom, left:right]
+        mask, part = _oval(side, angle[0]), scene[top:bottom, left:right]
         scene[top:bottom, left:right] = mask * patch + (1 - mask) * part
     scene = np.clip(scene + 0.02 * rng.normal(size=size), 0, 1).astype("float32")
     return scene, np.array(boxes[:number], "float32").reshape(-1, 4)
