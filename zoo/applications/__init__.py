@@ -1,6 +1,8 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
 from zoo.applications.dcgan import DCGAN as DCGAN
+from zoo.applications.ddfd import DDFD as DDFD
+from zoo.applications.deep_mask import DeepMask as DeepMask
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
