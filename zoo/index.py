@@ -123,6 +123,18 @@ ENTRIES = (
         "Paints the content of one image in the style of another by matching features and Gram matrices.",
     ),
     Entry(
+        28,
+        "DynamicCapacityNet",
+        "dynamic_capacity_net",
+        "Dynamic capacity network",
+        "classification",
+        "Dynamic Capacity Networks",
+        "Almahairi et al.",
+        2015,
+        "1511.07838",
+        "A cheap network looks everywhere, an expensive one only at the few patches that could change the answer.",
+    ),
+    Entry(
         39,
         "DCGAN",
         "dcgan",

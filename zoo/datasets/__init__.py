@@ -1,6 +1,7 @@
 """Loaders of real data and faithful simulators, without Keras."""
 
 from zoo.datasets import babi as babi
+from zoo.datasets.clutter import cluttered_digits as cluttered_digits
 from zoo.datasets.crops import crop as crop
 from zoo.datasets.digits import digits_8x8 as digits_8x8
 from zoo.datasets.digits import mnist_5k as mnist_5k

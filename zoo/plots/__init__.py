@@ -6,6 +6,7 @@ from zoo.plots.embedding import embedding as embedding
 from zoo.plots.image_grid import image_grid as image_grid
 from zoo.plots.initialisation import layer_variances as layer_variances
 from zoo.plots.learning_curves import learning_curves as learning_curves
+from zoo.plots.patches import attended_patches as attended_patches
 from zoo.plots.segmentation import class_maps as class_maps
 from zoo.plots.segmentation import overlay as overlay
 from zoo.plots.segmentation import side_by_side as side_by_side

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from zoo.applications.crf_as_rnn import UpsampleLike
 
 from zoo.applications import CRFasRNN
+from zoo.applications.crf_as_rnn import UpsampleLike
 
 RNG = np.random.default_rng(0)
 
