@@ -40,18 +40,6 @@ ENTRIES = (
         "Encoder-decoder with remembered pooling indices; dropout at test time gives a segmentation and its uncertainty.",
     ),
     Entry(
-        40,
-        "MaxPoolingDropoutNet",
-        "max_pooling_dropout_net",
-        "Max-pooling dropout",
-        "classification",
-        "Max-Pooling Dropout for Regularization of Convolutional Neural Networks",
-        "Wu & Gu",
-        2015,
-        "1512.01400",
-        "Drops units before max-pooling in training, and pools by the resulting probabilities at test time.",
-    ),
-    Entry(
         52,
         "DilatedContextNet",
         "dilated_context_net",

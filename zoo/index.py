@@ -147,6 +147,18 @@ ENTRIES = (
         "Convolutional adversarial pair that trains stably, draws images and learns features without labels.",
     ),
     Entry(
+        40,
+        "MaxPoolingDropoutNet",
+        "max_pooling_dropout_net",
+        "Max-pooling dropout",
+        "classification",
+        "Max-Pooling Dropout for Regularization of Convolutional Neural Networks",
+        "Wu & Gu",
+        2015,
+        "1512.01400",
+        "Drops units before max-pooling in training, and pools by the resulting probabilities at test time.",
+    ),
+    Entry(
         46,
         "DeepMask",
         "deep_mask",

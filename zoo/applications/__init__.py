@@ -7,6 +7,7 @@ from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicC
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
+from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
