@@ -13,7 +13,19 @@ from zoo.evidence import summary
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
-ROOMS = ("layers", "losses", "metrics", "optimizers", "callbacks", "initializers", "datasets", "environments", "plots", "tuning")
+ROOMS = (
+    "layers",
+    "losses",
+    "metrics",
+    "decoding",
+    "optimizers",
+    "callbacks",
+    "initializers",
+    "datasets",
+    "environments",
+    "plots",
+    "tuning",
+)
 MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")
 
 

@@ -147,17 +147,17 @@ def _list(args):
     table.add_column("row", justify="right", style="dim")
     table.add_column("method", style="bold cyan", no_wrap=True)
     table.add_column("task", min_width=15)
-    table.add_column("paper", ratio=1)
+    if is_wide:
+        table.add_column("paper", ratio=1)
     table.add_column("preset", overflow="fold")
     table.add_column("weights", justify="right", no_wrap=True)
     table.add_column("evidence", no_wrap=True)
     for record in records:
-        authors = f"{record['authors']} {record['year']}"
         table.add_row(
             str(record["row"]),
             record["name"],
             record["task"],
-            f"{record['paper']} [dim]{authors}[/]" if is_wide else authors,
+            *([f"{record['paper']} [dim]{record['authors']} {record['year']}[/]"] if is_wide else []),
             "\n".join(record["presets"]) or "[dim]none[/]",
             "\n".join(_count(n) for n in record["parameters"].values()),
             _verdict(record["evidence"]),

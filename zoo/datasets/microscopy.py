@@ -1,4 +1,4 @@
-"""Microscopy images with masks: the electron micrographs of ISBI 2012, and simulated cells that touch."""
+"""Microscopy images with masks: the electron micrographs of ISBI 2012, fluorescent nuclei, and simulated cells that touch."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +33,17 @@ def isbi_em(test_size=6):
     x, y = stack("image")[..., None].astype("float32") / 255, (stack("label") < 128).astype("int32")
     split = len(x) - test_size
     return (x[:split], y[:split]), (x[split:], y[split:])
+
+
+def nuclei():
+    """Fluorescent nuclei that StarDist ships (Schmidt et al. 2018, BSD-3): one image with 125 annotated instances, many of which touch.
+
+    Returns:
+        Image `(512, 512)` float32 in [0, 1] (the 0.1th to the 99.9th percentile), instances `(512, 512)` int32, 0 for background.
+    """
+    image, instances = (_read(files.packaged("stardist", f"stardist/data/images/{name}2d.tif")) for name in ("img", "mask"))
+    low, high = np.percentile(image, [0.1, 99.9])
+    return np.clip((image - low) / (high - low), 0, 1).astype("float32"), instances.astype("int32")
 
 
 def touching_cells(n, size=96, seed=0, density=1.0):

@@ -104,7 +104,8 @@ def main():
         keras.utils.set_random_seed(seed)
         model = builders[name]()
         counts[name] = model.count_params()
-        train = tuple(array[:640] for array in train) if args.quick else train
+        if args.quick:
+            train, test = (tuple(array[:320] for array in part) for part in (train, test))
         found[name].append(learn(model, RATES[name.split(",")[0]], train, test, epochs))
         kept += [model] if name == "ReNet, 2 x 2 patches" else []
         print(f"seed {seed}, {name} ({counts[name]:,} parameters): error {found[name][-1]['error']:.2f} %")
