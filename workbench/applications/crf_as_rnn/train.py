@@ -24,10 +24,10 @@ CRF = {
     "theta_gamma": 1.5,
     "iterations": 5,
     "inference_iterations": 5,
-    "bilateral_weight": 1.0,
+    "bilateral_weight": 2.0,
     "spatial_weight": 0.5,
 }
-FIRST_EPOCHS, EPOCHS, FIRST_RATE, RATE = 8, 4, 5e-3, 2e-3
+FIRST_EPOCHS, EPOCHS, FIRST_RATE, RATE = 10, 2, 5e-3, 2e-3
 DATA = """CamVid (Brostow, Fauqueur, Cipolla 2009: "Semantic object classes in video: a high-definition ground truth database"), for
 research, in the split and the eleven classes of the SegNet authors; the 233 test frames are held out. Reduced to 60 x 80 pixels."""
 
