@@ -33,12 +33,17 @@ def fetch(name, url, sha256):
     Raises:
         ValueError: if the content is not what the checksum says.
     """
-    local = Path(os.environ.get("ZOO_DATA", "")) / name
-    file = local if "ZOO_DATA" in os.environ and local.exists() else cache_folder() / "data" / name
+    file = local(name) or cache_folder() / "data" / name
     download(url, file)
     if digest(file) != sha256:
         raise ValueError(f"`{file}` must have SHA-256 {sha256[:12]}... Received: another content; delete it and try again")
     return file
+
+
+def local(name):
+    """The file or folder `name` in the folder that the variable ZOO_DATA names; `None` if it is not set or has none."""
+    path = Path(os.environ.get("ZOO_DATA", "")) / name
+    return path if "ZOO_DATA" in os.environ and path.exists() else None
 
 
 def download(url, file):

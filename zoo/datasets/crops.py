@@ -1,4 +1,4 @@
-"""Square crops of images, resampled to one size: what samplers of training windows share."""
+"""Square crops of images and how they are drawn: what samplers of training windows share."""
 
 import numpy as np
 
@@ -29,6 +29,33 @@ def crop(images, index, boxes, size, angles=None, flips=None, order=1):
     upper = images[n, top, left] * (1 - across) + images[n, top, right] * across
     lower = images[n, bottom, left] * (1 - across) + images[n, bottom, right] * across
     return (upper * (1 - down) + lower * down).astype("float32")
+
+
+def accepted(draw, number):
+    """Draw squares until `number` of them are accepted, or patience ends.
+
+    Args:
+        draw: a function of a number of squares to try; gives the image `(k,)` and the square `(k, 4)` of those that it accepts.
+        number: wanted.
+
+    Returns:
+        Images `(n,)` and squares `(n, 4)`; fewer than `number` only if fifty draws of four times as many did not suffice.
+    """
+    index, squares = np.zeros(0, int), np.zeros((0, 4))
+    for _ in range(50):
+        if len(index) >= number:
+            break
+        i, square = draw(4 * number)
+        index, squares = np.concatenate([index, i]), np.concatenate([squares, square])
+    return index[:number], squares[:number]
+
+
+def padded(rows, width):
+    """A list of `n` arrays `(some, width)` as one, `(n, most, width)`; what is missing is 0."""
+    result = np.zeros((len(rows), max(map(len, rows)), width))
+    for i, array in enumerate(rows):
+        result[i, : len(array)] = np.reshape(array, (-1, width))
+    return result
 
 
 def _places(boxes, size, angles, flips):

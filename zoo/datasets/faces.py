@@ -1,9 +1,7 @@
 """Faces: the ORL database, the faces that scikit-image ships, and scenes made of faces on photographs."""
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +24,7 @@ def orl_faces():
     Raises:
         ValueError: if the files are not what the checksum says.
     """
-    local = Path(os.environ.get("ZOO_DATA", "")) / "orl_faces" / "orl_faces"
-    folder = local if "ZOO_DATA" in os.environ and local.is_dir() else files.cache_folder() / "data" / "orl_faces"
+    folder = files.local("orl_faces/orl_faces") or files.cache_folder() / "data" / "orl_faces"
     names = [f"s{person}/{picture}.pgm" for person in range(1, 41) for picture in range(1, 11)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: files.download(_URL + name, folder / name), names))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.datasets.crops import crop
+from zoo.datasets.crops import accepted, crop, padded
 
 # sides of patches are given as multiples of the object's longer side: 224 pixels for an object of 128
 CANONICAL = 224 / 128
@@ -32,7 +32,7 @@ class MaskPatches:
         self.instances = np.pad(instances, around)
         self.jitter, self.scale_jitter = jitter, scale_jitter
         owner, label, place, whole = _objects(self.instances)
-        self._by_image = _padded(owner, place, len(images))
+        self._by_image = padded([place[owner == image] for image in range(len(images))], 3)
         # what the border cuts is not fully contained: no positive, but no negative either
         good = whole & (place[:, 2] >= least)
         self.owner, self.label, self.place = owner[good], label[good], place[good]
@@ -70,17 +70,17 @@ class MaskPatches:
 
     def _negatives(self, number, rng):
         """Squares near an object but off its canonical place or scale; those that suit another object are drawn again."""
-        index, squares = np.zeros(0, int), np.zeros((0, 4))
-        for _ in range(50):
-            if len(index) >= number:
-                break
-            pick = rng.integers(len(self.owner), size=4 * number)
-            drawn = _squares(self.place[pick], self._shifts(rng, len(pick), 1.0), rng.uniform(-1.5, 1.5, len(pick)))
-            good = ~canonical(drawn, self._by_image[self.owner[pick]], 32 / 224, 1.0).any(1)
-            index, squares = np.concatenate([index, self.owner[pick][good]]), np.concatenate([squares, drawn[good]])
+
+        def good(tries):
+            pick = rng.integers(len(self.owner), size=tries)
+            drawn = _squares(self.place[pick], self._shifts(rng, tries, 1.0), rng.uniform(-1.5, 1.5, tries))
+            kept = ~canonical(drawn, self._by_image[self.owner[pick]], 32 / 224, 1.0).any(1)
+            return self.owner[pick][kept], drawn[kept]
+
+        index, squares = accepted(good, number)
         if len(index) < number:
             raise ValueError(f"`negatives` must leave room beside the objects. Received: {number}, found {len(index)}")
-        return index[:number], squares[:number]
+        return index, squares
 
 
 def canonical(squares, places, shift, octaves):
@@ -124,12 +124,3 @@ def _objects(instances):
                 place.append([middle[1], middle[0], max(part.stop - part.start for part in box)])
                 whole.append(all(part.start > 1 and part.stop < size - 1 for part, size in zip(box, one.shape)))
     return np.array(owner, int), np.array(label, int), np.reshape(place, (-1, 3)).astype("float64"), np.array(whole, bool)
-
-
-def _padded(owner, place, n):
-    """Objects by image, `(n, most, 3)`; what is missing has side 0."""
-    result = np.zeros((n, np.bincount(owner, minlength=1).max(), 3))
-    for image in range(n):
-        own = place[owner == image]
-        result[image, : len(own)] = own
-    return result

@@ -1,7 +1,6 @@
 """Street scenes with a class for each pixel: CamVid in the split and the eleven classes of the SegNet papers."""
 
 import hashlib
-import os
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,8 +31,8 @@ def camvid():
     Raises:
         ValueError: if the copy in `ZOO_DATA` is not what the checksum says, or a download has another form.
     """
-    local = Path(os.environ.get("ZOO_DATA", "")) / "camvid_240x180"
-    folder = local if "ZOO_DATA" in os.environ and local.is_dir() else _download()
+    local = files.local("camvid_240x180")
+    folder = local or _download()
     if folder == local and _digest(folder) != _LOCAL_SHA256:
         raise ValueError(f"`{folder}` must have SHA-256 {_LOCAL_SHA256[:12]}... over its files. Received: another content")
     return tuple(_split(folder, part) for part in _SIZES)

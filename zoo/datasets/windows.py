@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.datasets.crops import crop
+from zoo.datasets.crops import accepted, crop, padded
 
 
 def training_windows(images, boxes, positives, negatives, size, rng, overlap=0.5, rotation=0.0, flip=True):
@@ -33,7 +33,7 @@ def training_windows(images, boxes, positives, negatives, size, rng, overlap=0.5
             f"`boxes` must have one array for each of {len(images)} images, and a box. Received: {len(boxes)}, {count.sum()} boxes"
         )
     every, owner = np.concatenate([np.reshape(b, (-1, 4)) for b in boxes]).astype("float64"), np.repeat(np.arange(len(boxes)), count)
-    padded = _padded(boxes, count.max())
+    boxes = padded(boxes, 4)
 
     def near(number, spread):
         pick = rng.integers(len(every), size=number)
@@ -50,35 +50,27 @@ def training_windows(images, boxes, positives, negatives, size, rng, overlap=0.5
         return rng.integers(len(images), size=number), np.concatenate([corner, corner + side], 1)
 
     found = [
-        _accepted(lambda n: near(n, 0.35), positives, lambda iou: iou > overlap, padded),
-        _accepted(lambda n: near(n, 1.2), negatives // 2, lambda iou: iou <= overlap, padded),
-        _accepted(anywhere, negatives - negatives // 2, lambda iou: iou <= overlap, padded),
+        _accepted(lambda n: near(n, 0.35), positives, lambda iou: iou > overlap, boxes),
+        _accepted(lambda n: near(n, 1.2), negatives // 2, lambda iou: iou <= overlap, boxes),
+        _accepted(anywhere, negatives - negatives // 2, lambda iou: iou <= overlap, boxes),
     ]
     index, squares = np.concatenate([i for i, _ in found]), np.concatenate([b for _, b in found])
     angles, flips = rng.uniform(-rotation, rotation, len(index)), rng.integers(2, size=len(index)) * int(flip) == 1
     return crop(images, index, squares, size, angles, flips), (np.arange(len(index)) < positives).astype("int32")
 
 
-def _padded(boxes, most):
-    """Boxes as `(n, most, 4)`; what is missing is empty."""
-    result = np.zeros((len(boxes), most, 4))
-    for i, array in enumerate(boxes):
-        result[i, : len(array)] = np.reshape(array, (-1, 4))
-    return result
-
-
 def _accepted(draw, number, accept, boxes):
     """The first `number` squares whose best overlap with the boxes of their image is accepted, and their images."""
-    index, squares = np.zeros(0, int), np.zeros((0, 4))
-    for _ in range(50):
-        if len(index) >= number:
-            break
-        i, square = draw(4 * number)
-        good = accept(_best_iou(square, boxes[i]))
-        index, squares = np.concatenate([index, i[good]]), np.concatenate([squares, square[good]])
+
+    def good(tries):
+        index, squares = draw(tries)
+        kept = accept(_best_iou(squares, boxes[index]))
+        return index[kept], squares[kept]
+
+    index, squares = accepted(good, number)
     if len(index) < number:
         raise ValueError(f"`boxes` must leave room for {number} windows. Received: boxes that allow {len(index)}")
-    return index[:number], squares[:number]
+    return index, squares
 
 
 def _best_iou(squares, boxes):
