@@ -18,8 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from zoo.families.classification import Classification
 from zoo.initializers.lsuv import lsuv
-from zoo.model import Field, Model
 
 # filters of each convolution, block by block; a 2 x 2 max-pooling ends each block but the last, which ends in a global one
 FITNETS = {
@@ -38,7 +38,7 @@ ACTIVATIONS = {
 INITIALIZERS = {"lsuv": "orthogonal", "orthonormal": "orthogonal", "glorot": "glorot_uniform", "he": "he_normal"}
 
 
-class LSUVNet(Model):
+class LSUVNet(Classification):
     """A FitNet, or a stack of your own blocks.
 
     With `init="lsuv"` the first `fit` on arrays initialises the network from a part of them; for datasets and generators call
@@ -56,8 +56,6 @@ class LSUVNet(Model):
         weight_decay: strength of the L2 decay, as SGD adds it to the gradient.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
-
-    output_name = "probabilities"
 
     def __init__(
         self,
@@ -109,10 +107,6 @@ class LSUVNet(Model):
         decay = keras.regularizers.L2(0.5 * self.weight_decay) if self.weight_decay else None
         return {"kernel_initializer": INITIALIZERS[self.init], "kernel_regularizer": decay}
 
-    def call(self, x, training=False):
-        """Probabilities `(batch, num_classes)` of images."""
-        return self.network(x, training=training)
-
     # --- initialisation ---
 
     def initialize(self, batch, tolerance=0.1, max_iterations=10, verbose=1):
@@ -145,26 +139,10 @@ class LSUVNet(Model):
 
     # --- learning ---
 
-    def input_fields(self):
-        """An image."""
-        return [Field("image", tuple(self.input_shape))]
-
-    def target_fields(self):
-        """Its class."""
-        return [Field("label", (), "int32", 0, self.num_classes - 1)]
-
     def default_optimizer(self):
         """SGD with momentum 0.9 from 0.01 down in three steps (section 4)."""
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay((40_000, 60_000, 80_000), (1e-2, 1e-3, 1e-4, 1e-5))
         return keras.optimizers.SGD(schedule, momentum=0.9)
-
-    def default_loss(self):
-        """Cross-entropy."""
-        return "sparse_categorical_crossentropy"
-
-    def default_metrics(self):
-        """Accuracy."""
-        return ["accuracy"]
 
     @classmethod
     def example_config(cls):

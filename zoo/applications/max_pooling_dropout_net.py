@@ -18,9 +18,9 @@ Differences from the paper:
 import keras
 from keras import layers
 
+from zoo.families.classification import Classification
 from zoo.layers.max_pooling_dropout import INFERENCE, MaxPoolingDropout2D
 from zoo.layers.stochastic_pooling import StochasticPooling2D
-from zoo.model import Field, Model
 
 # (filters, kernel size, region, stride) of each block, units of the hidden layers, padding of convolutions and pools
 NETWORKS = {
@@ -30,7 +30,7 @@ NETWORKS = {
 POOLINGS = ("max_pooling_dropout", "max", "stochastic")
 
 
-class MaxPoolingDropoutNet(Model):
+class MaxPoolingDropoutNet(Classification):
     """One of the paper's networks, or your own blocks.
 
     Trained weights fit every `inference`: `from_pretrained(preset, inference="max")` shows what the choice does.
@@ -48,8 +48,6 @@ class MaxPoolingDropoutNet(Model):
         head_dropout: rate of ordinary dropout on each hidden layer.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
-
-    output_name = "probabilities"
 
     def __init__(
         self,
@@ -104,31 +102,11 @@ class MaxPoolingDropoutNet(Model):
             return StochasticPooling2D(**options)
         return MaxPoolingDropout2D(rate=self.rate, inference=self.inference, **options)
 
-    def call(self, x, training=False):
-        """Probabilities `(batch, num_classes)` of images."""
-        return self.network(x, training=training)
-
     # --- learning ---
-
-    def input_fields(self):
-        """An image."""
-        return [Field("image", tuple(self.input_shape))]
-
-    def target_fields(self):
-        """Its class."""
-        return [Field("label", (), "int32", 0, self.num_classes - 1)]
 
     def default_optimizer(self):
         """SGD with momentum; see the differences from the paper."""
         return keras.optimizers.SGD(0.01, momentum=0.95)
-
-    def default_loss(self):
-        """Cross-entropy."""
-        return "sparse_categorical_crossentropy"
-
-    def default_metrics(self):
-        """Accuracy."""
-        return ["accuracy"]
 
     @classmethod
     def example_config(cls):

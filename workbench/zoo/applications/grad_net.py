@@ -17,13 +17,13 @@ import keras
 from keras import layers
 
 from zoo.callbacks.grad_schedule import SHAPES, GradSchedule
+from zoo.families.classification import Classification
 from zoo.layers.grad_layer import GradLayer, Pick, finalize, grad_layers
-from zoo.model import Field, Model
 
 COMPONENTS = ("relu", "leaky_relu", "normalization", "pooling", "dropout", "skip")
 
 
-class GradNet(Model):
+class GradNet(Classification):
     """Convolutions in blocks and dense layers after them, with a choice of what is blended.
 
     Args:
@@ -42,8 +42,6 @@ class GradNet(Model):
         initializer: of the kernels; `"auto"` is `"glorot_uniform"` where `components` have `"relu"`, else `"he_normal"`.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
-
-    output_name = "probabilities"
 
     def __init__(
         self,
@@ -116,31 +114,11 @@ class GradNet(Model):
         complex.name = name
         return complex
 
-    def call(self, x, training=False):
-        """Probabilities `(batch, num_classes)` of images."""
-        return self.network(x, training=training)
-
     # --- learning ---
-
-    def input_fields(self):
-        """An image."""
-        return [Field("image", tuple(self.input_shape))]
-
-    def target_fields(self):
-        """Its class."""
-        return [Field("label", (), "int32", 0, self.num_classes - 1)]
 
     def default_optimizer(self):
         """SGD with momentum 0.9."""
         return keras.optimizers.SGD(0.01, momentum=0.9)
-
-    def default_loss(self):
-        """Cross-entropy."""
-        return "sparse_categorical_crossentropy"
-
-    def default_metrics(self):
-        """Accuracy."""
-        return ["accuracy"]
 
     def default_callbacks(self):
         """The schedule of the blend; nothing for a plain network."""
