@@ -38,6 +38,8 @@ def frozen(variables):
 
     Example: a generator's loss runs the discriminator inside `frozen(discriminator.trainable_variables)`.
     """
+    if BACKEND == "tensorflow":
+        _keep_reads_before_updates()
     return Scope((v, ops.stop_gradient(v.value)) for v in variables)
 
 
@@ -137,6 +139,17 @@ def compiled(function, layer, jit_compile=False):
         return result
 
     return call
+
+
+def _keep_reads_before_updates():
+    """Switch off the graph pass that lets an optimizer update a frozen weight before it is read.
+
+    Grappler drops the order "read, then update" where the read reaches the update by another path, here through the one operation that
+    sums all gradients over the replicas, and then splits that operation, which was the path. Other reads have a path of their own.
+    """
+    options = tf.config.optimizer.get_experimental_options()
+    if options.get("dependency_optimization", True):
+        tf.config.optimizer.set_experimental_options({**options, "dependency_optimization": False})
 
 
 def _tensors(x):
