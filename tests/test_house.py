@@ -22,6 +22,7 @@ LEVELS = {
     "autodiff": 0,
     "index": 0,
     "files": 0,
+    "text": 1,
     "datasets": 2,
     "layers": 2,
     "losses": 2,
@@ -90,8 +91,8 @@ def test_backends_only_in_autodiff(file):
     for name, at_top in imports(file):
         package = name.split(".")[0]
         if package in ("tensorflow", "jax", "torch"):
-            # SavedModels are TensorFlow's: export and its check may use it inside functions
-            assert here == "autodiff" or (here in ("serving", "testing") and not at_top), f"{file.name} imports {name}"
+            # SavedModels and string operations are TensorFlow's: export, its check and text may use it inside functions
+            assert here == "autodiff" or (here in ("serving", "testing", "text") and not at_top), f"{file.name} imports {name}"
         assert not name.startswith("keras.src"), f"{file.name} uses a private part of Keras: {name}"
     assert here == "autodiff" or "StatelessScope" not in file.read_text(), "scopes live in autodiff"
 

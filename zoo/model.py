@@ -9,6 +9,9 @@ from keras import ops
 
 from zoo import autodiff
 
+# texts that `Field.sample` draws from: known words, punctuation, other scripts, and nothing
+_WORDS = ("the", "cat", "sat", "on", "a", "mat", ",", "unheard-of", "Été", "")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -17,7 +20,7 @@ class Field:
     Args:
         name: key of the array in a dict input, and its name in an exported signature.
         shape: shape without the batch axis; `None` marks a free axis.
-        dtype: `"float32"`, `"int32"` or another NumPy dtype name.
+        dtype: `"float32"`, `"int32"`, another NumPy dtype name, or `"string"` in signatures that take text.
         low: smallest legal value, or `None`.
         high: largest legal value (inclusive), or `None`.
         example: lengths that `example_inputs` gives to the free axes, in order.
@@ -37,6 +40,8 @@ class Field:
         free = iter(self.example)
         shape = (batch_size, *(next(free, 8) if n is None else n for n in self.shape))
         low = 0 if self.low is None else self.low
+        if self.dtype == "string":
+            return np.array([" ".join(rng.choice(_WORDS, 6)) for _ in range(int(np.prod(shape)))], object).reshape(shape)
         if "int" in self.dtype:
             return rng.integers(low, (1 if self.high is None else self.high) + 1, shape).astype(self.dtype)
         return rng.uniform(low, 1.0 if self.high is None else self.high, shape).astype(self.dtype)
@@ -52,6 +57,10 @@ class Field:
             raise ValueError(f"{expected}. Received: shape {array.shape}")
         if array.size == 0:
             raise ValueError(f"`{self.name}` must not be empty. Received: shape {array.shape}")
+        if self.dtype == "string":
+            if not all(isinstance(text, (str, bytes)) for text in array.ravel()):
+                raise ValueError(f"`{self.name}` must hold strings. Received: dtype {array.dtype}")
+            return
         if array.dtype.kind not in "fiub":
             raise ValueError(f"`{self.name}` must be numeric ({self.dtype}). Received: dtype {array.dtype}")
         if "int" in self.dtype and array.dtype.kind == "f" and not np.all(array == np.round(array)):

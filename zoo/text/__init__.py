@@ -1,0 +1,9 @@
+"""Text to integers and back: words, vocabularies, and the layers that carry a vocabulary into an exported model."""
+
+from zoo.text.words import PADDING as PADDING
+from zoo.text.words import UNKNOWN as UNKNOWN
+from zoo.text.words import check_vocabulary as check_vocabulary
+from zoo.text.words import checked_texts as checked_texts
+from zoo.text.words import learn_vocabulary as learn_vocabulary
+from zoo.text.words import tokenize as tokenize
+from zoo.text.words import word_vectorization as word_vectorization
