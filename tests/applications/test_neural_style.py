@@ -138,7 +138,7 @@ def test_vgg19_without_a_network(monkeypatch):
         raise OSError("URL fetch failure")
 
     monkeypatch.setattr(keras.applications, "VGG19", offline)
-    with pytest.raises(ConnectionError, match="URL fetch failure.*neural_style_textures"):
+    with pytest.raises(ConnectionError, match="URL fetch failure.*neural_style_random"):
         NeuralStyle.from_pretrained("vgg19_imagenet")
     assert NeuralStyle.from_pretrained("vgg19_imagenet", load_weights=False).count_params() == 20_024_384
 

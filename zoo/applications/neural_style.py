@@ -546,5 +546,5 @@ def _vgg19():
     except Exception as error:
         raise ConnectionError(
             f"The weights of VGG19 (80 MB) could not be loaded: {error}. They come from the network once and are then kept in the Keras "
-            'home; without a network use NeuralStyle.from_pretrained("neural_style_textures")'
+            'home; without a network use NeuralStyle.from_pretrained("neural_style_random")'
         ) from error
