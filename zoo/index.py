@@ -183,6 +183,18 @@ ENTRIES = (
         "Attends to a memory of sentences in several hops to answer questions or model language.",
     ),
     Entry(
+        69,
+        "SentenceCNN",
+        "sentence_cnn",
+        "Sentence CNN",
+        "text classification",
+        "A Sensitivity Analysis of (and Practitioners' Guide to) Convolutional Neural Networks for Sentence Classification",
+        "Zhang & Wallace",
+        2015,
+        "1510.03820",
+        "One layer of convolutions over word vectors and pooling over time classify sentences; a study says which settings matter.",
+    ),
+    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

@@ -11,5 +11,6 @@ from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as Max
 from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
+from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

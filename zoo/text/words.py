@@ -58,9 +58,13 @@ def word_vectorization(vocabulary, length):
         length: words of a text; `None` pads to the longest of the batch.
     """
     check_vocabulary(vocabulary)
-    return keras.layers.TextVectorization(
+    layer = keras.layers.TextVectorization(
         standardize=separate_words, vocabulary=list(vocabulary), output_sequence_length=length, name="vectorization"
     )
+    # it makes the inputs of a model, outside of the compiled graph: a model that holds it may still be compiled with XLA
+    for part in layer._flatten_layers():
+        part.supports_jit = True
+    return layer
 
 
 def check_vocabulary(vocabulary):

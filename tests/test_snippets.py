@@ -1,0 +1,19 @@
+"""Sentences of film reviews: sizes, classes, splits."""
+
+import numpy as np
+import pytest
+
+from zoo import datasets
+
+
+def test_movie_snippets():
+    (texts, labels), (held_out, held_out_labels) = datasets.movie_snippets(seed=3)
+    assert (len(texts), len(held_out)) == (8033, 2008) and len(labels) == 8033 and labels.dtype == np.int32
+    assert not set(texts) & set(held_out)
+    assert abs(held_out_labels.mean() - 0.5) < 0.03
+    everything = dict(zip(texts + held_out, np.concatenate([labels, held_out_labels])))
+    assert everything["Effective but too tepid biopic"] == 0
+    assert texts == datasets.movie_snippets(seed=3)[0][0] != datasets.movie_snippets(seed=4)[0][0]
+    assert len(datasets.movie_snippets(0.5, neutral=0, seed=None)[0][0]) + 5000 < 10603
+    with pytest.raises(ValueError, match="`test_size`"):
+        datasets.movie_snippets(test_size=0)
