@@ -195,6 +195,18 @@ ENTRIES = (
         "One layer of convolutions over word vectors and pooling over time classify sentences; a study says which settings matter.",
     ),
     Entry(
+        74,
+        "CharCNN",
+        "char_cnn",
+        "Character CNN",
+        "text classification",
+        "Text Understanding from Scratch",
+        "Zhang & LeCun",
+        2015,
+        "1502.01710",
+        "Six convolutions over characters classify texts of any language, without words, and read past misspellings.",
+    ),
+    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

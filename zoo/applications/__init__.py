@@ -1,5 +1,6 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
+from zoo.applications.char_cnn import CharCNN as CharCNN
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_mask import DeepMask as DeepMask

@@ -8,6 +8,7 @@ from zoo.datasets.digits import mnist_5k as mnist_5k
 from zoo.datasets.faces import face_scenes as face_scenes
 from zoo.datasets.faces import lfw_subset as lfw_subset
 from zoo.datasets.faces import orl_faces as orl_faces
+from zoo.datasets.languages import languages as languages
 from zoo.datasets.microscopy import isbi_em as isbi_em
 from zoo.datasets.microscopy import nuclei as nuclei
 from zoo.datasets.microscopy import touching_cells as touching_cells

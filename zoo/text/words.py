@@ -61,7 +61,11 @@ def word_vectorization(vocabulary, length):
     layer = keras.layers.TextVectorization(
         standardize=separate_words, vocabulary=list(vocabulary), output_sequence_length=length, name="vectorization"
     )
-    # it makes the inputs of a model, outside of the compiled graph: a model that holds it may still be compiled with XLA
+    return runs_before_the_graph(layer)
+
+
+def runs_before_the_graph(layer):
+    """`layer`, which makes the inputs of a model outside of the compiled graph: a model that holds it may still be compiled with XLA."""
     for part in layer._flatten_layers():
         part.supports_jit = True
     return layer
