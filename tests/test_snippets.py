@@ -26,6 +26,8 @@ def test_languages():
     assert len(set(texts) & set(held_out)) < 0.05 * len(set(held_out))
     fewer = datasets.languages(train_articles=3, seed=1)
     assert set(fewer[0][0]) < set(texts) and fewer[1][0] == held_out
+    more = datasets.languages(overlap=True, seed=1)
+    assert set(texts) < set(more[0][0]) and len(more[0][0]) > 3 * len(texts) and more[1][0] == held_out
     sentences, numbers = datasets.languages(words=None)[0]
     assert any("dignity" in s for s, n in zip(sentences, numbers) if names[n] == "English")
     with pytest.raises(ValueError, match="`train_articles`"):

@@ -9,7 +9,7 @@ _FILE = Path(__file__).parent / "files" / "languages.tsv.xz"
 _ARTICLES = 31
 
 
-def languages(train_articles=20, test_articles=11, words=4, seed=0):
+def languages(train_articles=20, test_articles=11, words=4, overlap=False, seed=0):
     """Which language is it? Pieces of the Universal Declaration of Human Rights in 24 languages of Latin script; shipped with zoo.
 
     Training and test hold different articles, so that no piece is the translation of one on the other side.
@@ -18,6 +18,7 @@ def languages(train_articles=20, test_articles=11, words=4, seed=0):
         train_articles: articles for training, out of 31 with the preamble.
         test_articles: other articles for the test.
         words: words of a piece; sentences are cut into pieces, and a shorter rest is left out. `None` keeps sentences.
+        overlap: whether a training piece starts at every word, instead of at the end of the piece before.
         seed: of the draw of articles; more training articles with the same seed and test articles include the fewer ones.
 
     Returns:
@@ -34,16 +35,16 @@ def languages(train_articles=20, test_articles=11, words=4, seed=0):
     names = sorted({name for name, _, _ in rows})
     order = np.random.default_rng(seed).permutation(_ARTICLES)
 
-    def part(articles):
-        pairs = [(p, names.index(name)) for name, article, text in rows if int(article) in articles for p in _pieces(text, words)]
+    def part(articles, step):
+        pairs = [(p, names.index(name)) for name, article, text in rows if int(article) in articles for p in _pieces(text, words, step)]
         return [text for text, _ in pairs], np.array([label for _, label in pairs], "int32")
 
     chosen = set(order[test_articles : test_articles + train_articles].tolist())
-    return part(chosen), part(set(order[:test_articles].tolist())), names
+    return part(chosen, 1 if overlap else words), part(set(order[:test_articles].tolist()), words), names
 
 
-def _pieces(text, words):
+def _pieces(text, words, step):
     if words is None:
         return [text]
     tokens = text.split()
-    return [" ".join(tokens[i : i + words]) for i in range(0, len(tokens) - words + 1, words)]
+    return [" ".join(tokens[i : i + words]) for i in range(0, len(tokens) - words + 1, step)]
