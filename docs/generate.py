@@ -24,6 +24,7 @@ ROOMS = (
     "datasets",
     "environments",
     "plots",
+    "text",
     "tuning",
 )
 MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")

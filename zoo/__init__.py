@@ -29,6 +29,7 @@ _ROOMS = (
     "presets",
     "serving",
     "testing",
+    "text",
     "tuning",
 )
 __all__ = ["Field", "Model", "__version__", *_ROOMS]

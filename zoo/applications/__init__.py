@@ -1,6 +1,7 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
+from zoo.applications.char_cnn import CharCNN as CharCNN
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
@@ -17,5 +18,6 @@ from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
+from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

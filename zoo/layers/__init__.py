@@ -18,4 +18,6 @@ from zoo.layers.permutohedral import spatial_filter as spatial_filter
 from zoo.layers.position_encoding import PositionEncoding as PositionEncoding
 from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
+from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
+from zoo.layers.symbol_dropout import SymbolDropout as SymbolDropout

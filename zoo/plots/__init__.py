@@ -10,4 +10,5 @@ from zoo.plots.patches import attended_patches as attended_patches
 from zoo.plots.segmentation import class_maps as class_maps
 from zoo.plots.segmentation import overlay as overlay
 from zoo.plots.segmentation import side_by_side as side_by_side
+from zoo.plots.sensitivity import sensitivity as sensitivity
 from zoo.plots.uncertainty import sampled_segmentation as sampled_segmentation

@@ -1,5 +1,10 @@
 """Text to integers and back: words, vocabularies, and the layers that carry a vocabulary into an exported model."""
 
+from zoo.text.augmentation import TransformedTexts as TransformedTexts
+from zoo.text.augmentation import misspell as misspell
+from zoo.text.augmentation import replace_synonyms as replace_synonyms
+from zoo.text.characters import ALPHABET as ALPHABET
+from zoo.text.characters import char_vectorization as char_vectorization
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
 from zoo.text.words import check_vocabulary as check_vocabulary

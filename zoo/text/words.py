@@ -58,9 +58,17 @@ def word_vectorization(vocabulary, length):
         length: words of a text; `None` pads to the longest of the batch.
     """
     check_vocabulary(vocabulary)
-    return keras.layers.TextVectorization(
+    layer = keras.layers.TextVectorization(
         standardize=separate_words, vocabulary=list(vocabulary), output_sequence_length=length, name="vectorization"
     )
+    return runs_before_the_graph(layer)
+
+
+def runs_before_the_graph(layer):
+    """`layer`, which makes the inputs of a model outside of the compiled graph: a model that holds it may still be compiled with XLA."""
+    for part in layer._flatten_layers():
+        part.supports_jit = True
+    return layer
 
 
 def check_vocabulary(vocabulary):

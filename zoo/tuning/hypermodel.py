@@ -46,7 +46,7 @@ class HyperModel(keras_tuner.HyperModel):
             raise ValueError(f"`config` must hold constructor arguments of {cls.__name__}. Received: {unknown}")
         super().__init__(name=cls.__name__)
         self.cls, self.config, self.uses_return = cls, config, False
-        self._makers = {name: _maker(value) for name, value in config.items()}
+        self.makers = {name: _maker(value) for name, value in config.items()}
 
     def arguments(self, hp):
         """Constructor arguments, and the learning rate or `None`, that `hp` stands for."""
@@ -56,7 +56,7 @@ class HyperModel(keras_tuner.HyperModel):
                 hp.Fixed(name, value)
         drawn = dict(self.cls.search_space(hp))
         rate = drawn.pop("learning_rate", None)
-        return {**drawn, **{name: make() for name, make in self._makers.items()}}, rate
+        return {**drawn, **{name: make() for name, make in self.makers.items()}}, rate
 
     def build(self, hp):
         """A compiled model with the drawn arguments."""
