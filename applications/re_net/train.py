@@ -149,8 +149,8 @@ def main():
     text = (
         f"ReNets of two layers with {UNITS[0]} units a sweep (the paper: 256) and one dense layer of {DENSE[0]} (the paper: two of 4096), "
         f"{epochs} epochs of Adam with batches of {BATCH}, shifts of 2 pixels, no dropout. Each network's rate was chosen on training "
-        f"images. All errors, and the time of {len(train[0])} images on two cores: {table}. Patches are those of the first layer; the second "
-        "has 2 x 2, after 4 x 4 and 7 x 7 single places, after 28 x 2 pairs."
+        f"images. All errors, and the time of {len(train[0])} images on two cores: {table}. Patches are those of the first layer; the "
+        "second has 2 x 2, after 4 x 4 and 7 x 7 single places, after 28 x 2 pairs."
     )
     curves = {name: [one["curve"] for one in runs] for name, runs in found.items()}
     sizes = {name: runs for name, runs in curves.items() if name.startswith("ReNet")}
