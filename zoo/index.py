@@ -183,6 +183,18 @@ ENTRIES = (
         "Attends to a memory of sentences in several hops to answer questions or model language.",
     ),
     Entry(
+        58,
+        "ParagraphVectors",
+        "paragraph_vectors",
+        "Paragraph vectors",
+        "text representation",
+        "Document Embedding with Paragraph Vectors",
+        "Dai et al.",
+        2015,
+        "1507.07998",
+        "A vector for each document, learned by predicting its words, alone or together with vectors of words.",
+    ),
+    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

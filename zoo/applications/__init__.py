@@ -10,6 +10,7 @@ from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
+from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

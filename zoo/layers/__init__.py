@@ -19,3 +19,6 @@ from zoo.layers.position_encoding import PositionEncoding as PositionEncoding
 from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
+from zoo.layers.word_prediction import HierarchicalSoftmax as HierarchicalSoftmax
+from zoo.layers.word_prediction import NegativeSampling as NegativeSampling
+from zoo.layers.word_prediction import UnigramSampler as UnigramSampler
