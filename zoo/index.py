@@ -195,6 +195,18 @@ ENTRIES = (
         "A vector for each document, learned by predicting its words, alone or together with vectors of words.",
     ),
     Entry(
+        60,
+        "DVNgram",
+        "dv_ngram",
+        "DV-ngram",
+        "text representation",
+        "Learning Document Embeddings by Predicting N-grams for Sentiment Classification of Long Movie Reviews",
+        "Li et al.",
+        2015,
+        "1512.08183",
+        "A vector for each document from which its words and n-grams can be predicted; made to be classified.",
+    ),
+    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

@@ -3,6 +3,7 @@
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_mask import DeepMask as DeepMask
+from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.light_fm import LightFM as LightFM

@@ -18,12 +18,13 @@ Differences from the papers, and from word2vec and gensim, which update after ev
 3. Inference starts from zeros, weights words by their chance to survive the sub-sampling, weights neighbours by their chance to be in the
    window, and takes fixed draws, so that a document always gets the same vector.
 4. Where the context of PV-DM is cut by the end of a document, concatenation fills it with zeros.
-5. Words that are not in the vocabulary are removed before windows are formed, as in gensim.
+5. With a mean as context every vector takes the whole gradient of the mean, as in word2vec, where the derivative is its share of it.
+6. Words that are not in the vocabulary are removed before windows are formed, as in gensim.
 """
 
+import keras
 import numpy as np
 from keras import ops
-import keras
 
 from zoo.families.document_vectors import DocumentVectors
 from zoo.layers.rows import gather_rows, moderate
@@ -78,7 +79,7 @@ class ParagraphVectors(DocumentVectors):
         shared_negatives=False,
         sample=1e-3,
         run=16,
-        most_uses=16,
+        most_uses=256,
         learning_rate=0.025,
         end_learning_rate=1e-4,
         steps=20,
@@ -163,7 +164,9 @@ class ParagraphVectors(DocumentVectors):
         else:
             inputs = own + ops.matmul(near, context)
             if self.context == "mean":
-                inputs = inputs / (1 + ops.sum(near, axis=2, keepdims=True))
+                mean = inputs / (1 + ops.sum(near, axis=2, keepdims=True))
+                # every vector takes the whole gradient of the mean, as in word2vec, and not its share
+                inputs = inputs + ops.stop_gradient(mean - inputs)
         if self.shared_negatives and isinstance(self.predict_words, NegativeSampling):
             return self.predict_words(inputs, targets, weights[..., None] * ops.eye(self.run), **options)
         # every word is a row of its own

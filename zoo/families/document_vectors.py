@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import ops
+from scipy import sparse
 
 from zoo import autodiff, text
 from zoo.callbacks.linear_decay import LinearDecay
@@ -52,7 +53,8 @@ class DocumentVectors(Model):
         self.vectorization = text.word_vectorization(self.vocabulary, self.length, self.ngrams)
         self._keep = text.keep_probabilities(self.counts, self.sample)
         self._ids = None
-        self._infer_all = autodiff.compiled(self._descend, self)
+        # a graph for each width, as TensorFlow would else merge them into one of unknown width
+        self._infer = {}
 
     def _embeddings(self, name, size):
         # word2vec's; float32 under any policy: sums of many small updates
@@ -94,7 +96,7 @@ class DocumentVectors(Model):
         """Vectors `(batch, dim)`: of known documents where `x` is a batch of `zoo.text.Chunks`, else inferred for ids `(batch, length)`."""
         return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps)
 
-    def fit(self, x=None, y=None, epochs=1, batch_size=256, **kwargs):
+    def fit(self, x=None, y=None, epochs=1, batch_size=128, **kwargs):
         """Train. Document i is the i-th of `x`; sub-sampled and cut into runs anew in every epoch.
 
         Args:
@@ -116,7 +118,7 @@ class DocumentVectors(Model):
             x = self.chunks(x, batch_size)
         return super().fit(x, epochs=epochs, **kwargs)
 
-    def chunks(self, x, batch_size=256):
+    def chunks(self, x, batch_size=128):
         """The training examples of documents, a `zoo.text.Chunks`; arguments as in `fit`."""
         words, lengths = self._flat(x)
         if len(lengths) > self.num_documents:
@@ -187,28 +189,33 @@ class DocumentVectors(Model):
         ids = np.zeros((len(lengths), width), "int32")
         ids[np.arange(width) < lengths[:, None]] = words
         steps = ops.convert_to_tensor(steps or self.steps, "int32")
-        parts = [self._infer_all(ids[i : i + TOGETHER], steps) for i in range(0, len(ids), TOGETHER)]
+        if width not in self._infer:
+            self._infer[width] = autodiff.compiled(self._descend, self)
+        parts = [self._infer[width](ids[i : i + TOGETHER], steps) for i in range(0, len(ids), TOGETHER)]
         return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
     def _descend(self, words, steps):
-        """Vectors `(batch, dim)` for ids `(batch, any)`: `steps` passes, a run of every document at a time."""
-        runs = self._runs(words)
-        number, draws = runs.shape[0], self._draws()
+        """Vectors `(batch, dim)` for ids `(batch, any)`: `steps` passes over each document, a run of every document at a time."""
+        runs, draws = self._runs(words), self._draws()
         keep = ops.convert_to_tensor(self._keep)
-        total = ops.cast(number * steps, "float32")
+        # a document's own number of runs, so that its vector depends neither on padding nor on the others
+        known = ops.sum(ops.cast(words > text.UNKNOWN, "int32"), axis=1)
+        number = ops.maximum(ops.floor_divide(known + self.run - 1, self.run), 1)
+        last = number * steps
         end = min(self.learning_rate, self.end_learning_rate)
 
         def step(i, vectors):
-            words = ops.take(runs, i % number, axis=0)
+            words = ops.take_along_axis(runs, (i % number)[None, :, None], axis=0)[0]
             # sub-sampling by its expectation, so that a document always gets the same vector
             weights = self._valid(words) * ops.take(keep, self._targets(words), axis=0)
             chosen = ops.take(draws, i % SETS, axis=0)
             gradient = autodiff.grad(lambda v: ops.sum(self._word_losses(v, words, weights, draws=chosen)), vectors)
-            rate = self.learning_rate + (end - self.learning_rate) * ops.cast(i, "float32") / total
-            return vectors - rate * gradient
+            done = ops.cast(i, "float32") / ops.cast(last, "float32")
+            rate = ops.where(i < last, self.learning_rate + (end - self.learning_rate) * done, 0.0)
+            return vectors - rate[:, None] * gradient
 
         start = ops.zeros((ops.shape(words)[0], self.dim), "float32")
-        return ops.fori_loop(0, number * steps, step, start)
+        return ops.fori_loop(0, ops.max(last), step, start)
 
     def _runs(self, words):
         """Ids `(batch, any)` without unknown words, cut into runs `(runs, batch, halo + run + halo)`."""
@@ -232,6 +239,15 @@ class DocumentVectors(Model):
     def encode(self, texts):
         """Ids `(texts, length)` int32 of a list of strings: cut or padded on the right; 0 is padding, 1 an unknown word."""
         return np.asarray(ops.convert_to_numpy(self.vectorization(text.checked_texts(texts))), "int32")
+
+    def bags(self, texts):
+        """How often each text has each word of the vocabulary, scipy CSR `(texts, words)`; `texts` as in `infer`."""
+        words, lengths = self._flat(texts)
+        bags = sparse.csr_matrix(
+            (np.ones(len(words), "float32"), words - 2, np.cumsum([0, *lengths])), (len(lengths), len(self.vocabulary))
+        )
+        bags.sum_duplicates()
+        return bags
 
     def vector(self, word):
         """The vector `(dim,)` of a word of the vocabulary.
@@ -266,7 +282,9 @@ class DocumentVectors(Model):
             raise ValueError(f"`query` or `positive` must be given, `among` be documents or words. Received: {query!r}, {among!r}")
         table = self._table(among)
         given = [] if query is None else [self.infer([query])[0] if isinstance(query, str) else query]
-        known = {item if among == "documents" or isinstance(item, str) else None for item in (*given, *positive, *negative) if np.ndim(item) == 0}
+        known = {
+            item if among == "documents" or isinstance(item, str) else None for item in (*given, *positive, *negative) if np.ndim(item) == 0
+        }
         total = sum(_unit(self._look_up(item)) for item in (*given, *positive)) - sum(_unit(self._look_up(item)) for item in negative)
         cosines = _unit(table) @ _unit(total)
         order = np.argsort(-cosines, kind="stable")[: k + len(known)]
@@ -300,9 +318,7 @@ class DocumentVectors(Model):
     def _flat(self, x):
         """Ids of known words one after the other, and the number of them in each document."""
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OUS":
-            if x.ndim != 2:
-                raise ValueError(f"`words` must have shape (documents, any). Received: shape {x.shape}")
-            self.input_fields()[0].check(x[:, : self.length] if x.shape[1] >= self.length else np.pad(x, [(0, 0), (0, self.length - x.shape[1])]))
+            Field("words", (None,), "int32", 0, len(self.vocabulary) + 1).check(x)
             ids, lengths = x.ravel().astype("int32"), np.full(len(x), x.shape[1])
         else:
             ids, lengths = text.flat_ids(list(x), self.vocabulary, self.ngrams)

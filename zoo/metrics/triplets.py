@@ -13,9 +13,7 @@ def triplet_accuracy(anchor, near, far):
         far: vectors `(n, dim)` that should be farther away.
     """
     if not anchor.shape == near.shape == far.shape or len(anchor.shape) != 2 or not anchor.shape[0]:
-        raise ValueError(
-            f"`anchor`, `near` and `far` must have one shape (n, dim). Received: {anchor.shape}, {near.shape}, {far.shape}"
-        )
+        raise ValueError(f"`anchor`, `near` and `far` must have one shape (n, dim). Received: {anchor.shape}, {near.shape}, {far.shape}")
     anchor, near, far = (normalize(vectors) for vectors in (anchor, near, far))
     margin = np.asarray((anchor.multiply(near - far) if hasattr(anchor, "multiply") else anchor * (near - far)).sum(axis=1))
     return float(np.mean((margin > 0) + 0.5 * (margin == 0)))

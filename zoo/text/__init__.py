@@ -12,5 +12,5 @@ from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids
 from zoo.text.words import learn_vocabulary as learn_vocabulary
 from zoo.text.words import tokenize as tokenize
-from zoo.text.words import word_vectorization as word_vectorization
 from zoo.text.words import with_ngrams as with_ngrams
+from zoo.text.words import word_vectorization as word_vectorization

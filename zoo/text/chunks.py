@@ -9,8 +9,8 @@ class Chunks(keras.utils.PyDataset):
 
     At the start of every epoch the frequent words are sub-sampled, what is left of each document closes up and is cut into runs, and the
     runs are shuffled. A batch holds `document` `(batch,)` and `words` `(batch, halo + length + halo)`, ids with 0 where the document has
-    no word; a last run may be short. The last batch of an epoch is filled with empty runs, so that all batches have one shape; a few runs may be
-    left out of an epoch in which sub-sampling spared more words than on average.
+    no word; a last run may be short. The last batch of an epoch is filled with empty runs, so that all batches have one shape; a few
+    runs may be left out of an epoch in which sub-sampling spared more words than on average.
 
     Args:
         words: ids of the words of all documents, one after the other, `(total,)`.
