@@ -60,8 +60,9 @@ def main():
         data="The Brown corpus (Francis and Kucera 1964; redistribution permitted): every second document, in passages of about 200 words.",
         notes=(
             f"{len(passages)} passages of {len(np.unique(owners))} documents in four groups of genres (press, general prose, learned, "
-            f"fiction), and {len(new[0])} of others; {epochs} epochs, {SETTINGS['dim']} dimensions, tokens that occur five times or more. The bags have the same tokens, weighted "
-            "by tf-idf. The paper classifies the sentiment of film reviews (IMDB), where the order of words matters more than for genres."
+            f"fiction), and {len(new[0])} of others; {epochs} epochs, "
+            f"{SETTINGS['dim']} dimensions, tokens that occur five times or more. The bags have the same tokens, weighted by tf-idf. "
+            "The paper classifies the sentiment of film reviews (IMDB), where the order of words matters more than for genres."
         ),
         figure=figure(results),
     )
