@@ -17,7 +17,7 @@ from keras import ops
 from zoo import datasets, metrics, text
 from zoo.applications import ParagraphVectors
 
-DIM, WINDOW, EPOCHS, MINIMUM, QUALITY_EPOCHS = 100, 5, 2, 5, 10
+DIM, WINDOW, EPOCHS, MINIMUM, QUALITY_EPOCHS = 100, 5, 1, 5, 10
 NEGATIVE = {"prediction": "negative_sampling"}
 # title -> arguments of zoo, of gensim, runs of a batch
 CASES = {
@@ -31,7 +31,7 @@ CASES = {
 
 def main():
     """Quality once, then speed in turns."""
-    passages, owners, _ = datasets.brown_passages(datasets.brown()[::5])
+    passages, owners, _ = datasets.brown_passages(datasets.brown()[::8])
     documents = [TaggedDocument(words, [i]) for i, words in enumerate(passages)]
     words = sum(map(len, passages))
     rng = np.random.default_rng(0)

@@ -33,7 +33,7 @@ def main():
     corpus = datasets.brown()
     (passages, owners, genres), new = (datasets.brown_passages(corpus[i :: 20 if args.quick else 2 + 4 * i]) for i in (0, 1))
     genres, new_genres = GROUPS[genres], GROUPS[new[2]]
-    epochs = 2 if args.quick else 20
+    epochs = 2 if args.quick else 10
     results, shipped = {}, None
     for seed in track(args.seeds, "Training"):
         keras.utils.set_random_seed(seed)

@@ -82,7 +82,7 @@ class ParagraphVectors(DocumentVectors):
         most_uses=256,
         learning_rate=0.025,
         end_learning_rate=1e-4,
-        steps=20,
+        steps=5,
         length=256,
         **kwargs,
     ):
