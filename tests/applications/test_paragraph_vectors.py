@@ -26,7 +26,7 @@ def small(seed=0, **arguments):
 
 def topical(texts, **arguments):
     keras.utils.set_random_seed(0)
-    settings = {"dim": 8, "window": 2, "run": 8, "learning_rate": 0.05, "sample": 0, "length": 40}
+    settings = {"dim": 8, "window": 2, "run": 8, "learning_rate": 0.05, "sample": 0, "length": 40, "most_uses": 16}
     return ParagraphVectors.from_texts(texts, **{**settings, **arguments})
 
 
