@@ -62,7 +62,8 @@ def main():
             f"{len(passages)} passages of {len(np.unique(owners))} documents in four groups of genres (press, general prose, learned, "
             f"fiction), and {len(new[0])} of others; {epochs} epochs, "
             f"{SETTINGS['dim']} dimensions, tokens that occur five times or more. The bags have the same tokens, weighted by tf-idf. "
-            "The preset keeps the 9000 most frequent tokens. The paper classifies the sentiment of film reviews (IMDB), where the order of words matters more than for genres."
+            "The preset keeps the 9000 most frequent tokens. "
+            "The paper classifies the sentiment of film reviews (IMDB), where the order of words matters more than for genres."
         ),
         figure=figure(results),
     )
