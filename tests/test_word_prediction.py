@@ -185,14 +185,15 @@ def test_flat_ids_and_ngrams():
 
 def test_learning_rate_falls_in_a_line():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile(keras.optimizers.SGD(1.0), "mse")
     rates = []
     # read through the callback, which on JAX brings the running values
     log = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: rates.append(float(log.model.optimizer.learning_rate)))
-    model.fit(np.ones((6, 1)), np.ones(6), batch_size=3, epochs=2, verbose=0, callbacks=[LinearDecay(1.0, 0.2), log])
+    model.fit(np.ones((6, 1)), np.ones(6), batch_size=3, epochs=2, verbose=0, callbacks=[LinearDecay(0.2), log])
     np.testing.assert_allclose(rates, [1.0, 0.8, 0.6, 0.4], rtol=1e-6)
+    assert float(model.optimizer.learning_rate) == 1.0
     with pytest.raises(ValueError, match="`start`"):
-        LinearDecay(0.1, 0.2)
+        LinearDecay(0.2, start=0.1)
 
 
 def test_triplet_accuracy():

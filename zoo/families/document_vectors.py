@@ -88,7 +88,7 @@ class DocumentVectors(Model):
 
     def default_callbacks(self):
         """The rate falls in a straight line over all epochs."""
-        return [LinearDecay(self.learning_rate, min(self.learning_rate, self.end_learning_rate))]
+        return [LinearDecay(self.end_learning_rate)]
 
     # --- training ---
 
