@@ -8,6 +8,7 @@ from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
+from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.grad_net import GradNet as GradNet
@@ -16,6 +17,7 @@ from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
+from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN

@@ -1,6 +1,10 @@
 """Loaders of real data and faithful simulators, without Keras."""
 
 from zoo.datasets import babi as babi
+from zoo.datasets.brown import BROWN_GENRES as BROWN_GENRES
+from zoo.datasets.brown import BrownDocument as BrownDocument
+from zoo.datasets.brown import brown as brown
+from zoo.datasets.brown import brown_passages as brown_passages
 from zoo.datasets.clutter import cluttered_digits as cluttered_digits
 from zoo.datasets.crops import crop as crop
 from zoo.datasets.digits import digits_8x8 as digits_8x8

@@ -21,3 +21,6 @@ from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
 from zoo.layers.symbol_dropout import SymbolDropout as SymbolDropout
+from zoo.layers.word_prediction import HierarchicalSoftmax as HierarchicalSoftmax
+from zoo.layers.word_prediction import NegativeSampling as NegativeSampling
+from zoo.layers.word_prediction import UnigramSampler as UnigramSampler

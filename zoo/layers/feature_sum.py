@@ -5,6 +5,8 @@ import numpy as np
 from keras import ops
 from scipy import sparse
 
+from zoo.layers.rows import gather_rows
+
 
 @keras.saving.register_keras_serializable("zoo")
 class FeatureSum(keras.layers.Layer):
@@ -46,8 +48,8 @@ class FeatureSum(keras.layers.Layer):
     def call(self, ids):
         """Representations `(..., dim + 1)` of rows `(...)`; the last column is the bias."""
         if self.num_features is None:
-            return self._gather(ids)
-        rows = self._gather(ops.take(self.indices, ids, axis=0))
+            return gather_rows(self.table, ids)
+        rows = gather_rows(self.table, ops.take(self.indices, ids, axis=0))
         return ops.sum(rows * ops.take(self.feature_weights, ids, axis=0)[..., None], axis=-2)
 
     def lookup(self, uses):
@@ -64,8 +66,8 @@ class FeatureSum(keras.layers.Layer):
     def half_square(self, ids):
         """Half the squared length of all embeddings and biases behind rows `(...)`, for L2."""
         if self.num_features is None:
-            return ops.sum(ops.square(self._gather(ids)), axis=-1) / 2
-        rows = self._gather(ops.take(self.indices, ids, axis=0))
+            return ops.sum(ops.square(gather_rows(self.table, ids)), axis=-1) / 2
+        rows = gather_rows(self.table, ops.take(self.indices, ids, axis=0))
         used = ops.not_equal(ops.take(self.feature_weights, ids, axis=0), 0.0)
         return ops.sum(ops.square(rows) * ops.cast(used, rows.dtype)[..., None], axis=(-2, -1)) / 2
 
@@ -113,11 +115,6 @@ class FeatureSum(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("size", "num_features", "max_features", "dim")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-    def _gather(self, ids):
-        """Rows of the table. TensorFlow's own lookup does not copy the table first, which `ops.take` of a trained one does."""
-        table = self.table.value
-        return table.sparse_read(ids) if hasattr(table, "sparse_read") else ops.take(table, ids, axis=0)
 
 
 def padded_rows(matrix, width, fill=0):

@@ -17,3 +17,4 @@ from zoo.metrics.segmentation import iou as iou
 from zoo.metrics.segmentation import pixel_error as pixel_error
 from zoo.metrics.segmentation import rand_error as rand_error
 from zoo.metrics.segmentation import warping_error as warping_error
+from zoo.metrics.triplets import triplet_accuracy as triplet_accuracy

@@ -50,16 +50,34 @@ def learn_vocabulary(texts, max_words=None, min_count=1):
     return ordered[:max_words]
 
 
-def word_vectorization(vocabulary, length):
+def with_ngrams(lines, n):
+    """Each line followed by its runs of two to `n` words, joined by spaces: all of two, then all of three, and so on.
+
+    Args:
+        lines: list of lists of words.
+        n: longest run; 1 gives the lines.
+
+    Returns:
+        List of lists of strings.
+    """
+    return [line + [" ".join(run) for k in range(2, n + 1) for run in zip(*(line[i:] for i in range(k)))] for line in lines]
+
+
+def word_vectorization(vocabulary, length, ngrams=1):
     """A `keras.layers.TextVectorization` from strings to ids `(batch, length)`, cut or padded on the right.
 
     Args:
         vocabulary: list of words, without padding and unknown.
         length: words of a text; `None` pads to the longest of the batch.
+        ngrams: longest run of words that counts as a word, in the order of `with_ngrams`.
     """
     check_vocabulary(vocabulary)
     layer = keras.layers.TextVectorization(
-        standardize=separate_words, vocabulary=list(vocabulary), output_sequence_length=length, name="vectorization"
+        standardize=separate_words,
+        vocabulary=list(vocabulary),
+        output_sequence_length=length,
+        ngrams=None if ngrams == 1 else ngrams,
+        name="vectorization",
     )
     return runs_before_the_graph(layer)
 
@@ -69,6 +87,31 @@ def runs_before_the_graph(layer):
     for part in layer._flatten_layers():
         part.supports_jit = True
     return layer
+
+
+def flat_ids(texts, vocabulary, ngrams=1):
+    """Ids of texts of any lengths, without padding.
+
+    Args:
+        texts: list of strings, or of lists of words (which are looked up as they are).
+        vocabulary: list of words, without padding and unknown.
+        ngrams: longest run of words that counts as a word, in the order of `with_ngrams`.
+
+    Returns:
+        Ids of all texts one after the other `(total,)` int32, and the lengths of the texts `(texts,)` int64.
+    """
+    import tensorflow as tf
+
+    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, (str, list, tuple)) for text in texts):
+        raise ValueError(f"`texts` must be a list of strings, or of lists of words. Received: {str(texts)[:100]}")
+    if all(isinstance(text, str) for text in texts):
+        words = tf.strings.split(separate_words(tf.constant(checked_texts(texts))))
+    else:
+        words = tf.RaggedTensor.from_row_lengths(tf.constant([w for line in texts for w in line], tf.string), [len(t) for t in texts])
+    runs = tf.concat([words, *(tf.strings.ngrams(words, n) for n in range(2, ngrams + 1))], axis=1)
+    numbers = tf.range(2, len(vocabulary) + 2, dtype=tf.int64)
+    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(list(vocabulary)), numbers), UNKNOWN)
+    return table.lookup(runs.flat_values).numpy().astype("int32"), runs.row_lengths().numpy()
 
 
 def check_vocabulary(vocabulary):

@@ -1,0 +1,33 @@
+"""Rows of tables of embeddings, fetched so that neither the lookup nor its gradient touches the rest of the table."""
+
+from keras import ops
+
+
+def gather_rows(table, ids):
+    """Rows `(..., dim)` of `table`, a Keras variable `(size, dim)`.
+
+    TensorFlow's own lookup does not copy the table first, which `ops.take` of a trained one does. The gradient holds the rows alone there.
+    """
+    value = table.value
+    return value.sparse_read(ids) if hasattr(value, "sparse_read") else ops.take(value, ids, axis=0)
+
+
+def moderate(rows, ids, uses, size, most):
+    """`rows`, with the gradient of those that a batch uses often scaled down.
+
+    One update with the sum of a thousand gradients is not a thousand updates: it overshoots. A row used more than `most` times learns from
+    the mean of its gradients times `most`.
+
+    Args:
+        rows: of a table of embeddings, `(..., dim)`.
+        ids: their numbers, `(...)`.
+        uses: how often the batch uses the row at each of the places, `(...)` float32; those of the same number are added up.
+        size: rows of the table.
+        most: the limit, or `None` for none.
+    """
+    if most is None:
+        return rows
+    flat = ops.reshape(ids, (-1,))
+    total = ops.take(ops.segment_sum(ops.reshape(uses, (-1,)), flat, size), flat, axis=0)
+    scale = ops.reshape(ops.minimum(1.0, most / ops.maximum(total, 1.0)), (*ops.shape(ids), 1))
+    return scale * rows + ops.stop_gradient((1 - scale) * rows)
