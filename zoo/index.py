@@ -291,6 +291,18 @@ ENTRIES = (
         "Six convolutions over characters classify texts of any language, without words, and read past misspellings.",
     ),
     Entry(
+        75,
+        "BLSTMTagger",
+        "blstm_tagger",
+        "BLSTM tagger",
+        "tagging",
+        "A Unified Tagging Solution: Bidirectional LSTM Recurrent Neural Network with Word Embedding",
+        "Wang et al.",
+        2015,
+        "1511.00215",
+        "A bidirectional LSTM tags every word, for several tasks at once, decodes only what can be, and learns word vectors by itself.",
+    ),
+    Entry(
         76,
         "GradNet",
         "grad_net",

@@ -68,6 +68,9 @@ def _assert_equal(expected, found, tolerance=TOLERANCE):
     assert len(expected) == len(found)
     for a, b in zip(expected, found):
         assert a.shape == b.shape, (a.shape, b.shape)
+        if a.dtype.kind == "O":
+            np.testing.assert_array_equal(a, b)
+            continue
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 

@@ -1,6 +1,7 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
+from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
 from zoo.applications.char_cnn import CharCNN as CharCNN
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN

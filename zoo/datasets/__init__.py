@@ -28,4 +28,9 @@ from zoo.datasets.snippets import movie_snippets as movie_snippets
 from zoo.datasets.street import CAMVID_CLASSES as CAMVID_CLASSES
 from zoo.datasets.street import CAMVID_VOID as CAMVID_VOID
 from zoo.datasets.street import camvid as camvid
+from zoo.datasets.treebank import CHUNK_TAGS as CHUNK_TAGS
+from zoo.datasets.treebank import POS_TAGS as POS_TAGS
+from zoo.datasets.treebank import Sentence as Sentence
+from zoo.datasets.treebank import english_web_treebank as english_web_treebank
+from zoo.datasets.treebank import noun_chunks as noun_chunks
 from zoo.datasets.windows import training_windows as training_windows

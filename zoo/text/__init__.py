@@ -10,6 +10,10 @@ from zoo.text.frequencies import alias_table as alias_table
 from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
 from zoo.text.huffman import huffman_codes as huffman_codes
+from zoo.text.tokens import CAPITALS as CAPITALS
+from zoo.text.tokens import name_lookup as name_lookup
+from zoo.text.tokens import word_features as word_features
+from zoo.text.tokens import word_lookup as word_lookup
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
 from zoo.text.words import check_vocabulary as check_vocabulary

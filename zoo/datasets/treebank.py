@@ -1,0 +1,133 @@
+"""English sentences with parts of speech and dependencies: Universal Dependencies' English Web Treebank."""
+
+import gzip
+from dataclasses import dataclass
+
+from zoo import files
+
+POS_TAGS = (
+    *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
+    *("PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"),
+)
+CHUNK_TAGS = ("B-NP", "I-NP", "O")
+_COMMIT = "15d613d8447b3478787d4c278730a1e48a945efb"
+_URL = f"https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/{_COMMIT}/en_ewt-ud-"
+_SHA256 = {
+    "dev": "531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6",
+    "test": "e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd",
+}
+_SENTENCES = {"train": 12544, "dev": 2001, "test": 2077}
+# relations of the words that stand in a noun phrase before, or behind, its last noun
+_BEFORE = {"det", "det:predet", "amod", "nummod", "compound", "flat", "advmod", "nmod:poss", "case", "fixed", "goeswith"}
+_BEHIND = {"flat", "fixed", "goeswith"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence; all lists have one entry a word.
+
+    Args:
+        words: as written.
+        pos: universal parts of speech, out of `POS_TAGS`.
+        fine: tags of the Penn treebank.
+        heads: place of the word that a word depends on, -1 for the root.
+        relations: kind of that dependency.
+    """
+
+    words: list
+    pos: list
+    fine: list
+    heads: list
+    relations: list
+
+
+def english_web_treebank(part="train"):
+    """Sentences of web texts (Silveira et al. 2014: "A gold standard dependency corpus for English"), CC BY-SA 4.0.
+
+    Read from `ZOO_DATA/ud_english_ewt` if there, else downloaded from a pinned commit (up to 14 MB).
+
+    Args:
+        part: `"train"` (12,544 sentences), `"dev"` (2,001) or `"test"` (2,077).
+
+    Returns:
+        List of `Sentence`.
+
+    Raises:
+        ValueError: if the file is not the expected one.
+    """
+    if part not in _SENTENCES:
+        raise ValueError(f"`part` must be one of {list(_SENTENCES)}. Received: {part!r}")
+    name = f"ud_english_ewt/en_ewt-ud-{part}.conllu"
+    if part == "train":
+        file = files.local("ud_english_ewt/train_from_sources.conllu.gz") or files.local(name) or files.cache_folder() / "data" / name
+        files.download(f"{_URL}train.conllu", file)
+    else:
+        file = files.fetch(name, f"{_URL}{part}.conllu", _SHA256[part])
+    opener = gzip.open if file.suffix == ".gz" else open
+    with opener(file, "rt", encoding="utf-8") as stream:
+        found = read_conllu(stream)
+    if len(found) != _SENTENCES[part]:
+        raise ValueError(f"`{file}` must hold {_SENTENCES[part]} sentences. Received: {len(found)}")
+    return found
+
+
+def read_conllu(lines):
+    """Sentences of a file in the CoNLL-U format; contracted and empty words are left out.
+
+    Args:
+        lines: iterable of lines.
+
+    Returns:
+        List of `Sentence`.
+    """
+    found, rows = [], []
+    for line in [*lines, ""]:
+        line = line.rstrip("\n")
+        if not line and rows:
+            found.append(_sentence(rows))
+            rows = []
+        elif line and line[0] != "#":
+            row = line.split("\t")
+            if row[0].isdigit():
+                rows.append(row)
+    return found
+
+
+def _sentence(rows):
+    words, pos, fine, heads, relations = ([row[i] for row in rows] for i in (1, 3, 4, 6, 7))
+    return Sentence([word.replace(" ", "_") for word in words], pos, fine, [int(head) - 1 for head in heads], relations)
+
+
+def noun_chunks(sentence):
+    """Base noun phrases of a sentence, derived from its dependencies.
+
+    A phrase is a noun, proper noun or pronoun with the words right before it that depend on it as determiners, adjectives, numbers,
+    compounds and possessives, and with the rest of a name right behind it.
+
+    Returns:
+        List of tags, `"B-NP"`, `"I-NP"` or `"O"`.
+    """
+    tags = ["O"] * len(sentence.words)
+
+    def belongs(word, noun, relations):
+        while word != noun and word >= 0:
+            if sentence.relations[word] not in relations:
+                return False
+            word = sentence.heads[word]
+        return word == noun
+
+    # from the right, so that a compound goes to the noun it stands before
+    for noun in reversed(range(len(tags))):
+        taken = tags[noun] != "O" or sentence.relations[noun] in _BEHIND
+        if taken or sentence.pos[noun] not in ("NOUN", "PROPN", "PRON"):
+            continue
+        first = last = noun
+        while first > 0 and tags[first - 1] == "O" and belongs(first - 1, noun, _BEFORE):
+            first -= 1
+        while last + 1 < len(tags) and tags[last + 1] == "O" and belongs(last + 1, noun, _BEHIND):
+            last += 1
+        # a preposition belongs to the phrase only between its words, as in "most of all"
+        while first < noun and sentence.relations[first] == "case":
+            first += 1
+        tags[first : last + 1] = ["B-NP"] + ["I-NP"] * (last - first)
+    return tags
