@@ -59,7 +59,7 @@ def test_list_json(capsys, shipped):
 
 def test_list_filters(capsys, shipped):
     names = lambda *argv: [r["name"] for r in json.loads(run(capsys, "list", "--json", *argv)[1])]  # noqa: E731
-    assert names("--task", "segmentation") == ["UNet"]
+    assert names("--task", "segmentation") == [entry.name for entry in index.ENTRIES if entry.task == "segmentation"]
     assert "DCGAN" in names("ADVERSARIAL") and "UNet" not in names("adversarial")
     assert names("no such words") == []
 

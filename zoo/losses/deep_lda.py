@@ -61,7 +61,9 @@ def lda_eigen(within, between, regularization=1e-3):
     Returns:
         Eigenvalues `(d,)`, ascending, and eigenvectors `(d, d)` in columns, normed to `e^T (S_w + lambda I) e = 1`.
     """
-    within = within + regularization * ops.eye(within.shape[-1])
+    # besides lambda, what rounding takes from a matrix of large entries
+    rounding = 1e-6 * ops.stop_gradient(ops.mean(ops.diagonal(within)))
+    within = within + (regularization + rounding) * ops.eye(within.shape[-1])
     fixed_within, fixed_between = ops.stop_gradient(within), ops.stop_gradient(between)
     root = ops.cholesky(fixed_within)
     half = ops.solve_triangular(root, fixed_between, lower=True)
