@@ -54,9 +54,10 @@ def test_huffman_cost_is_gensims():
 
 def test_draws_have_their_probabilities():
     sampler = layers.UnigramSampler(COUNTS, 0.75)
-    drawn = np.bincount(ops.convert_to_numpy(sampler((1000, 200), seed=3)).ravel(), minlength=len(COUNTS))
     expected = np.array(COUNTS) ** 0.75
-    assert stats.chisquare(drawn, expected / expected.sum() * drawn.sum()).pvalue > 1e-3
+    for draws in (ops.convert_to_numpy(sampler((1000, 200), seed=3)), sampler.fixed((1000, 200))):
+        drawn = np.bincount(draws.ravel(), minlength=len(COUNTS))
+        assert stats.chisquare(drawn, expected / expected.sum() * drawn.sum()).pvalue > 1e-3
     with pytest.raises(ValueError, match="`weights`"):
         text.alias_table([0, 0])
 

@@ -229,10 +229,10 @@ class DocumentVectors(Model):
         return ops.stack([words[:, i * self.run : (i + 1) * self.run + 2 * self.halo] for i in range(number)])
 
     def _draws(self):
-        """Fixed draws for inference, which is to give the same vector each time, `(SETS, DRAWS)`."""
+        """Fixed draws for inference, which is to give the same vector each time and on each backend, `(SETS, DRAWS)`."""
         if isinstance(self.predict_words, HierarchicalSoftmax):
             return ops.zeros((SETS, 1), "int32")
-        return self.predict_words.sampler((SETS, DRAWS), seed=0)
+        return ops.convert_to_tensor(self.predict_words.sampler.fixed((SETS, DRAWS)))
 
     # --- verbs ---
 

@@ -145,7 +145,7 @@ class UnigramSampler:
     """
 
     def __init__(self, counts, power=0.75):
-        threshold, other = alias_table(np.asarray(counts, "float64") ** power)
+        self._table = threshold, other = alias_table(np.asarray(counts, "float64") ** power)
         self._threshold, self._other = ops.convert_to_tensor(threshold), ops.convert_to_tensor(other)
 
     def __call__(self, shape, seed):
@@ -158,6 +158,12 @@ class UnigramSampler:
         column = keras.random.randint(shape, 0, self._other.shape[0], seed=seed)
         chance = keras.random.uniform(shape, seed=seed + 1 if isinstance(seed, int) else seed)
         return ops.where(chance < ops.take(self._threshold, column, axis=0), column, ops.take(self._other, column, axis=0))
+
+    def fixed(self, shape):
+        """The same words at every call and on both backends, a NumPy array int32."""
+        rng, (threshold, other) = np.random.default_rng(0), self._table
+        column, chance = rng.integers(len(other), size=shape), rng.random(shape)
+        return np.where(chance < threshold[column], column, other[column]).astype("int32")
 
 
 def _check(counts, dim):
