@@ -16,6 +16,7 @@ from zoo.losses.ranking import kth_positive as kth_positive
 from zoo.losses.ranking import logistic_loss as logistic_loss
 from zoo.losses.ranking import warp_loss as warp_loss
 from zoo.losses.ranking import warp_weight as warp_weight
+from zoo.losses.sequence_crossentropy import sequence_crossentropy as sequence_crossentropy
 from zoo.losses.virtual_adversarial import kl_divergence as kl_divergence
 from zoo.losses.virtual_adversarial import local_distributional_smoothness as local_distributional_smoothness
 from zoo.losses.virtual_adversarial import virtual_adversarial_perturbation as virtual_adversarial_perturbation
