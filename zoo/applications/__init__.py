@@ -13,6 +13,7 @@ from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.grad_net import GradNet as GradNet
+from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
@@ -22,5 +23,6 @@ from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVect
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
+from zoo.applications.td_lstm import TDLSTM as TDLSTM
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

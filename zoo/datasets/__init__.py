@@ -24,7 +24,9 @@ from zoo.datasets.movies import split_interactions as split_interactions
 from zoo.datasets.movies import with_identity as with_identity
 from zoo.datasets.patches import MaskPatches as MaskPatches
 from zoo.datasets.reduced import reduced as reduced
+from zoo.datasets.snippets import MOVIE_TARGETS as MOVIE_TARGETS
 from zoo.datasets.snippets import movie_snippets as movie_snippets
+from zoo.datasets.snippets import movie_targets as movie_targets
 from zoo.datasets.street import CAMVID_CLASSES as CAMVID_CLASSES
 from zoo.datasets.street import CAMVID_VOID as CAMVID_VOID
 from zoo.datasets.street import camvid as camvid

@@ -6,6 +6,8 @@ from zoo.text.augmentation import replace_synonyms as replace_synonyms
 from zoo.text.characters import ALPHABET as ALPHABET
 from zoo.text.characters import char_vectorization as char_vectorization
 from zoo.text.chunks import Chunks as Chunks
+from zoo.text.contexts import contexts as contexts
+from zoo.text.contexts import split_at as split_at
 from zoo.text.frequencies import alias_table as alias_table
 from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
@@ -14,6 +16,8 @@ from zoo.text.tokens import CAPITALS as CAPITALS
 from zoo.text.tokens import name_lookup as name_lookup
 from zoo.text.tokens import word_features as word_features
 from zoo.text.tokens import word_lookup as word_lookup
+from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors
+from zoo.text.vectors import vector_table as vector_table
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
 from zoo.text.words import check_vocabulary as check_vocabulary
