@@ -12,7 +12,8 @@ import numpy as np
 from rich.progress import track
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from zoo import datasets, evidence, plots, text
 from zoo.applications import TDLSTM
@@ -66,7 +67,7 @@ def bags(train, test, near=None):
         for side, texts in zip(columns, (learn, held_out)):
             side.append(weights.transform(texts))
     x, x_test = (sparse.hstack(side).tocsr() for side in columns)
-    return 100 * LogisticRegressionCV(Cs=[1, 10], cv=3, max_iter=200).fit(x, train[2]).score(x_test, test[2])
+    return 100 * GridSearchCV(LogisticRegression(max_iter=200), {"C": [1, 10]}, cv=3).fit(x, train[2]).score(x_test, test[2])
 
 
 def main():
