@@ -80,7 +80,7 @@ def claims(results, seeds):
         claim(
             "From zeros, where gradients alone are lost, noise makes it learn", "from chance to a working network", "zeros, noise", "zeros"
         ),
-        claim("From a good start little noise does no harm", "as good or better", "good start, little noise", "good start"),
+        claim("From a good start little noise makes it better still", "better on average", "good start, little noise", "good start"),
     ]
 
 
