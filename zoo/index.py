@@ -243,6 +243,18 @@ ENTRIES = (
         "Attends to a memory of sentences in several hops to answer questions or model language.",
     ),
     Entry(
+        56,
+        "Distillation",
+        "distillation",
+        "Distillation",
+        "classification",
+        "Distilling the Knowledge in a Neural Network",
+        "Hinton et al.",
+        2015,
+        "1503.02531",
+        "A small classifier learns from a large one's, or an ensemble's, softened probabilities; specialists for confused classes.",
+    ),
+    Entry(
         58,
         "ParagraphVectors",
         "paragraph_vectors",

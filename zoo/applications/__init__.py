@@ -9,6 +9,7 @@ from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
+from zoo.applications.distillation import Distillation as Distillation
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
