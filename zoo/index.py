@@ -99,6 +99,18 @@ ENTRIES = (
         "(Double) DQN that replays surprising transitions more often, with importance weights against the bias.",
     ),
     Entry(
+        18,
+        "DiagnosisLSTM",
+        "diagnosis_lstm",
+        "LSTM with target replication",
+        "clinical prediction",
+        "Learning to Diagnose with LSTM Recurrent Neural Networks",
+        "Lipton et al.",
+        2015,
+        "1511.03677",
+        "Reads hourly series of vital signs and tells diagnoses, learning to tell them at every hour.",
+    ),
+    Entry(
         19,
         "UNet",
         "unet",

@@ -23,9 +23,9 @@ split for each seed."""
 NOTES = f"""The teacher: {MEMBERS} networks of two layers of 400 rectified units (the paper: 1200), dropout 0.5, images shifted by up to two
 pixels, {TEACHER_EPOCHS} epochs each, arithmetic mean of the probabilities. The student: two layers of {UNITS} units (the paper: 800),
 {EPOCHS} epochs of Adam at {RATE} without dropout or shifts, for all students; with few images as many updates. Weight of the true classes
-0.1. The temperature is one that the paper recommends for small students; it was not searched. The bias of the missing digit is such that it is predicted for a tenth
-of the training images, whose labels are not used for this. The paper's data have 60,000 images. Specialists are tested, not measured: ten
-digits have no groups that call for them. Mean errors over the seeds, in percent:"""
+0.1. The temperature is one that the paper recommends for small students; it was not searched. The bias of the missing digit is such that
+it is predicted for a tenth of the training images, whose labels are not used for this. The paper's data have 60,000 images. Specialists
+are tested, not measured: ten digits have no groups that call for them. Mean errors over the seeds, in percent:"""
 
 
 def classifier(units, dropout=0.0, shift=0):

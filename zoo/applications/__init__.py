@@ -8,6 +8,7 @@ from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
+from zoo.applications.diagnosis_lstm import DiagnosisLSTM as DiagnosisLSTM
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
 from zoo.applications.distillation import Distillation as Distillation
 from zoo.applications.dv_ngram import DVNgram as DVNgram

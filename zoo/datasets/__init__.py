@@ -12,6 +12,11 @@ from zoo.datasets.digits import mnist_5k as mnist_5k
 from zoo.datasets.faces import face_scenes as face_scenes
 from zoo.datasets.faces import lfw_subset as lfw_subset
 from zoo.datasets.faces import orl_faces as orl_faces
+from zoo.datasets.icu import ICU_VARIABLES as ICU_VARIABLES
+from zoo.datasets.icu import ICUStays as ICUStays
+from zoo.datasets.icu import icu_series as icu_series
+from zoo.datasets.icu import impute_series as impute_series
+from zoo.datasets.icu import physionet2012 as physionet2012
 from zoo.datasets.languages import languages as languages
 from zoo.datasets.microscopy import isbi_em as isbi_em
 from zoo.datasets.microscopy import nuclei as nuclei
