@@ -20,7 +20,7 @@ from zoo.applications import DiagnosisLSTM
 from zoo.evidence import Claim
 from zoo.metrics import f1_thresholds, multilabel_scores
 
-HOURS, UNITS, DROPOUT, BATCH, EPOCHS, RATE = 24, [48, 48], 0.2, 64, 16, 3e-3
+HOURS, UNITS, DROPOUT, BATCH, EPOCHS, RATE = 24, [32, 32], 0.2, 64, 10, 5e-3
 # a finding of the second day: variable, whether it is above or below, limit
 FINDINGS = {
     "renal failure": ("Creatinine", ">", 2.0),
