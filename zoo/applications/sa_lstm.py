@@ -504,7 +504,7 @@ class _WordModel(keras.Model):
     """A `TextReader` that learns an objective; ids are the input, and nothing else is needed."""
 
     def __init__(self, reader, objective):
-        super().__init__()
+        super().__init__(name=objective)
         self.reader, self.task = reader, objective
         self.built = True
 
