@@ -26,6 +26,7 @@ PLAIN = {
     "cell_clip": None,
     "samples": None,
     "joint_weight": 0.0,
+    "predict_end": True,
 }
 
 
@@ -117,6 +118,9 @@ def test_what_is_read_and_what_is_to_be_written():
     inputs, targets = numpy(language_model_sequences(ids, 9))
     np.testing.assert_array_equal(inputs, ids)
     assert targets.tolist() == [[3, 4, 9, 0], [9, 0, 0, 0], [3, 4, 5, 9], [0, 0, 0, 0]]
+    losses, targets = numpy(small(predict_end=False).reader.word_losses(np.array([[5, 3, 4, 0, 0, 0, 0]], "int32"), "language_model"))
+    assert targets.tolist() == [[3, 4, 0, 0, 0, 0, 0]]
+    assert np.all((losses > 0) == (targets > 0))
 
 
 def test_losses_of_both_objectives_against_loops():

@@ -61,6 +61,8 @@ class SALSTM(TextClassification):
         joint_weight: of the unsupervised loss per word beside the supervised one in `fit`; 0 trains the classes alone. Otherwise a label of
             -1 stands for a text without one.
         joint_objective: `"autoencoder"` or `"language_model"`, of joint training.
+        predict_end: whether the language model predicts the end of a text as well. Where texts are short and all end with a full stop, it
+            then learns to forget everything at the stop, which is where the class is read.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Raises:
@@ -86,6 +88,7 @@ class SALSTM(TextClassification):
         samples=None,
         joint_weight=0.0,
         joint_objective="autoencoder",
+        predict_end=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -103,12 +106,11 @@ class SALSTM(TextClassification):
         self.vocabulary, self.length, self.embedding_size, self.units, self.hidden = vocabulary, length, embedding_size, units, hidden
         self.dropout, self.word_dropout, self.embedding_dropout = dropout, word_dropout, embedding_dropout
         self.linear_gain, self.truncation, self.cell_clip, self.gradient_clip = linear_gain, truncation, cell_clip, gradient_clip
-        self.samples, self.joint_weight, self.joint_objective = samples, joint_weight, joint_objective
+        self.samples, self.joint_weight, self.joint_objective, self.predict_end = samples, joint_weight, joint_objective, predict_end
         self.vectorization = word_vectorization(vocabulary, length)
         self.num_symbols = len(vocabulary) + 2
-        self.reader = TextReader(
-            self.num_symbols, embedding_size, units, truncation, cell_clip, samples, word_dropout, embedding_dropout, name="reader"
-        )
+        recurrent, dropouts = (units, truncation, cell_clip), (word_dropout, embedding_dropout)
+        self.reader = TextReader(self.num_symbols, embedding_size, *recurrent, samples, *dropouts, predict_end, name="reader")
         # the softmax over words learns in `pretrain`, and in `fit` only if that has a loss for it
         self.reader.word_softmax.trainable = joint_weight > 0
         self.head = self._build_head()
@@ -207,6 +209,7 @@ class SALSTM(TextClassification):
         softmax, cells = self.reader.word_softmax, [*self.reader.project.weights, *self.reader.recurrent.weights]
         before = [ops.convert_to_numpy(v) for v in cells]
         model = _WordModel(self.reader, objective)
+        softmax.start_from(ids)
         softmax.trainable = True
         try:
             model.compile(keras.optimizers.Adam(learning_rate, global_clipnorm=self.gradient_clip), jit_compile=jit_compile)
@@ -241,6 +244,7 @@ class SALSTM(TextClassification):
             "samples": 6,
             "joint_weight": 0.5,
             "joint_objective": "language_model",
+            "predict_end": False,
         }
 
     @classmethod
@@ -340,12 +344,25 @@ class TextReader(layers.Layer):
         samples: of the softmax in training, or `None`.
         word_dropout: share of words that become unknown when `read` trains.
         embedding_dropout: rate on the word vectors when `read` trains.
+        predict_end: whether the language model predicts the end.
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, num_symbols, embedding_size, units, truncation, cell_clip, samples, word_dropout, embedding_dropout, **kwargs):
+    def __init__(
+        self,
+        num_symbols,
+        embedding_size,
+        units,
+        truncation,
+        cell_clip=None,
+        samples=None,
+        word_dropout=0.0,
+        embedding_dropout=0.0,
+        predict_end=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.end, self.units, self.truncation = num_symbols, units, truncation
+        self.end, self.units, self.truncation, self.predict_end = num_symbols, units, truncation, predict_end
         # ids have nothing to do with float16, which would round them
         self.word_dropout = SymbolDropout(word_dropout, UNKNOWN, PADDING, dtype="float32", name="word_dropout")
         self.embedding = layers.Embedding(num_symbols + 1, embedding_size, name="embedding")
@@ -401,7 +418,7 @@ class TextReader(layers.Layer):
             inputs, targets = autoencoder_sequences(ids, self.end)
         else:
             state = None
-            inputs, targets = language_model_sequences(ids, self.end)
+            inputs, targets = language_model_sequences(ids, self.end if self.predict_end else PADDING)
         steps = []
         for start in range(0, inputs.shape[1], self.truncation):
             if start:
@@ -479,6 +496,16 @@ class WordSoftmax(layers.Layer):
             self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
+    def start_from(self, ids):
+        """Give biases that are still 0 the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
+
+        Else the quickest way to learn these is through the LSTM, whose outputs become large constants that say nothing about a text.
+        """
+        if not np.any(ops.convert_to_numpy(self.bias)):
+            counts = np.bincount(ids.ravel(), minlength=self.bias.shape[0])
+            counts[PADDING], counts[-1] = 0, len(ids)
+            self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
+
     def logits(self, inputs):
         """Logits `(..., symbols)` float32."""
         return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
@@ -535,7 +562,7 @@ def language_model_sequences(ids, end):
 
     Args:
         ids: `(batch, length)` int32, 0 for padding.
-        end: id of the end.
+        end: id of the end; 0 where it is not to be predicted.
 
     Returns:
         Inputs and targets, `(batch, length)` int32, 0 behind the last word.
