@@ -35,12 +35,12 @@ valence, |valence| > 0.5; {UNLABELLED} sentences without and {LABELLED} of them 
 NOTES = f"""Word vectors of {NETWORK["embedding_size"]} numbers, {NETWORK["units"]} cells, {WORDS} words (the paper: 512 and 1024), Adam at
 {PRETRAINING_RATE} for {PRETRAINING["language_model"]} epochs of the language model and {PRETRAINING["autoencoder"]} of the autoencoder, at
 {RATE} for {EPOCHS} epochs of the classifier; the last epoch counts. That is a few hundred updates on some sixty thousand words, far less
-than the paper's. Settings were chosen on training sentences of another split. Rates of training and
-pre-training were lowered and the biases set after first prototypes had failed on these. What failed there: (1) With biases of the softmax
-over words at 0 and a rate of 0.004 the LSTM learns the words' frequencies first, as outputs near 1 that hardly differ between texts: a
-classifier that starts there stays at chance for ten epochs, on the labelled sentences themselves too. `pretrain` therefore sets the biases
-to the logarithms of the frequencies. (2) The softmax estimated from 512 words learned slower than the full one over 3000 words. (3) Word
-dropout and dropout of word vectors made no difference to a random start that exceeds the noise."""
+than the paper's. Settings were chosen on training sentences of another split, except that the last repair of pre-training, see (1), came
+with a rate of {PRETRAINING_RATE} for it and {RATE} for the classifier that were not tuned again. What failed there: (1) With biases of the
+softmax over words at 0 and a rate of 0.004 the LSTM learns the frequencies of words first, as outputs near 1 that hardly differ between
+texts: a classifier that starts there stays at chance for ten epochs, on the labelled sentences themselves too. `pretrain` therefore sets
+the biases to the logarithms of the frequencies. (2) The softmax estimated from 512 words learned slower than the full one over 3000 words.
+(3) Word dropout and dropout of word vectors made no difference to a random start that exceeds the noise."""
 
 
 def model_of(words, seed, **arguments):

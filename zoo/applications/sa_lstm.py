@@ -16,7 +16,8 @@ Differences from the paper:
 4. The hidden layer is rectified. Dropped words become the unknown word. Optimizer and forget gates (bias 1) were not checked either.
 5. With `samples` the softmax over the words is estimated from that many words, drawn by Zipf's law for a whole batch: the vocabulary has
    to be sorted by frequency. The weights stay those of a full softmax, which negative sampling would not give.
-6. Joint training takes one objective of the two and may meet texts without a class (-1) in the same batch.
+6. Pre-training and joint training start with the biases of the softmax over words at the logarithms of the words' frequencies.
+7. Joint training takes one objective of the two and may meet texts without a class (-1) in the same batch.
 """
 
 import keras
@@ -168,6 +169,13 @@ class SALSTM(TextClassification):
         if sample_weight is not None:
             losses = losses * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         return ops.sum(losses) / ops.maximum(ops.sum(known), 1.0)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """`zoo.Model.fit`; joint training of ids in an array starts as `pretrain` does, see `WordSoftmax.start_from`."""
+        self.check(x, y if self._auto_loss else None)
+        if self.joint_weight and isinstance(x, np.ndarray):
+            self.reader.word_softmax.start_from(x)
+        return super().fit(x, y, *args, **kwargs)
 
     def pretrain(
         self,
@@ -502,7 +510,7 @@ class WordSoftmax(layers.Layer):
         Else the quickest way to learn these is through the LSTM, whose outputs become large constants that say nothing about a text.
         """
         if not np.any(ops.convert_to_numpy(self.bias)):
-            counts = np.bincount(ids.ravel(), minlength=self.bias.shape[0])
+            counts = np.bincount(ids.astype("int64").ravel(), minlength=self.bias.shape[0])
             counts[PADDING], counts[-1] = 0, len(ids)
             self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
 
