@@ -303,6 +303,18 @@ ENTRIES = (
         "Recurrent networks sweep the image vertically and horizontally in place of convolution and pooling.",
     ),
     Entry(
+        68,
+        "SALSTM",
+        "sa_lstm",
+        "SA-LSTM",
+        "text classification",
+        "Semi-supervised Sequence Learning",
+        "Dai & Le",
+        2015,
+        "1511.01432",
+        "An LSTM that classifies texts, after it has learned to repeat texts or to predict their next word without labels.",
+    ),
+    Entry(
         69,
         "SentenceCNN",
         "sentence_cnn",
