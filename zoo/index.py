@@ -267,6 +267,18 @@ ENTRIES = (
         "Recurrent networks sweep the image vertically and horizontally in place of convolution and pooling.",
     ),
     Entry(
+        61,
+        "ByteToSpan",
+        "byte_to_span",
+        "Byte-to-span",
+        "tagging",
+        "Multilingual Language Processing From Bytes",
+        "Gillick et al.",
+        2015,
+        "1512.00103",
+        "Reads the bytes of texts in any language and writes the spans in them as start, length and label; no words, no tokens.",
+    ),
+    Entry(
         69,
         "SentenceCNN",
         "sentence_cnn",
