@@ -115,7 +115,7 @@ def test_constrained_decoding_writes_only_legal_triples():
             spans, well_formed = model.read_spans(symbols)
             assert well_formed
             last = 0
-            for start, length, label in spans:
+            for start, length, _ in spans:
                 data[start : start + length].decode()
                 assert last <= start and length > 0 and start + length <= len(data)
                 last = start + length

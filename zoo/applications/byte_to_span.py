@@ -214,7 +214,7 @@ class ByteToSpan(Model):
             spans: for each text a list of `(start, length, label)`, in characters, none overlapping another. Spans that cross the border of
                 a window are left out of its answer; with the default stride every span of up to `segment_length / 2` bytes lies wholly in
                 some window, and longer ones may lie in none. Of more than `max_spans` in a window the first are kept.
-            stride: bytes from one window to the next, half a window by default; less gives more and differently placed windows for training.
+            stride: bytes from one window to the next, half a window by default; less gives more windows, in other places, to train on.
 
         Returns:
             Dict of int32 arrays: `bytes` `(windows, segment_length)` and `symbols` `(windows, 3 * max_spans + 1)`, zeros without `spans`.

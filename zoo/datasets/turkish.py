@@ -27,11 +27,11 @@ def turkish_treebank(source="wiki"):
     if source not in ("wiki", "web"):
         raise ValueError(f"`source` must be 'wiki' or 'web'. Received: {source!r}")
     with open(files.packaged("turkish-treebanks", f"data/{source}.conllu"), encoding="utf-8") as stream:
-        return [_whole_words(sentence) for sentence in read_conllu(stream)]
+        return [whole_words(sentence) for sentence in read_conllu(stream)]
 
 
-def _whole_words(sentence):
-    """Inflectional groups joined to words."""
+def whole_words(sentence):
+    """A `Sentence` whose inflectional groups are joined to words."""
     # a group that depends as "ig" on the next one is the same word
     word_of, words = [], 0
     for i in range(len(sentence.words)):
@@ -42,12 +42,12 @@ def _whole_words(sentence):
     joined = [""] * len(last)
     for i, word in enumerate(word_of):
         joined[word] += sentence.words[i]
-    proper = [any(sentence.fine[i] == "NNP" for i in range(len(word_of)) if word_of[i] == word) for word in range(len(last))]
+    proper = {word for word, fine in zip(word_of, sentence.fine) if fine == "NNP"}
     pos = [_POS.get(sentence.pos[i], sentence.pos[i]) for i in last]
     heads = [sentence.heads[i] if sentence.heads[i] < 0 else word_of[sentence.heads[i]] for i in last]
     return Sentence(
         joined,
-        ["PROPN" if name and tag == "NOUN" else tag for name, tag in zip(proper, pos)],
+        ["PROPN" if word in proper and tag == "NOUN" else tag for word, tag in enumerate(pos)],
         [sentence.fine[i] for i in last],
         heads,
         [sentence.relations[i] for i in last],
