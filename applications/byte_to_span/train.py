@@ -44,9 +44,10 @@ DATA = f"""{SENTENCES["English"]} training sentences of Universal Dependencies' 
 {"; ".join(f"{name}: {', '.join(tags)}" for name, tags in CLASSES.items())}."""
 NOTES = f"""The paper's network made small: windows of {NETWORK["segment_length"]} bytes (the paper: 60), one LSTM of {NETWORK["units"]}
 cells to read and one to write (4 of 320), {UPDATES} updates of {BATCH} windows with Adam at {RATE} for every network here. The paper
-trains on 25 million windows, these networks see {UPDATES * BATCH // 1000} thousand, and their losses still fall at the end: claims about
-dropout, which is against learning too much, cannot be expected to hold in so short a time. For the same reason the networks have attention
-and read in both directions, which the paper's network does not; that network is the arm "no attention". Dropout of 0.1 (the paper: 0.2 to
+trains on 25 million windows, these networks see {UPDATES * BATCH // 1000} thousand and learn too little rather than too much, which is
+what dropout is against; and of equal updates, the network for both languages gets a quarter for Turkish. Neither claim can be expected
+to hold in so short a time. For the same reason the networks have attention and read in both directions, which the paper's network does
+not; that network is the arm "no attention". Dropout of 0.1 (the paper: 0.2 to
 0.3) was worse than none on development sentences, so the other networks, and the preset, are trained without. A span is right if start,
 length and label are, so that a mistake about where a word begins counts twice; words of more than {NETWORK["segment_length"] // 2} bytes,
 7 % of the Turkish ones, may lie in no window. The count of weights follows from the shapes: one LSTM layer of 320 cells on 320 inputs has
