@@ -291,6 +291,18 @@ ENTRIES = (
         "A vector for each document from which its words and n-grams can be predicted; made to be classified.",
     ),
     Entry(
+        61,
+        "ByteToSpan",
+        "byte_to_span",
+        "Byte-to-span",
+        "tagging",
+        "Multilingual Language Processing From Bytes",
+        "Gillick et al.",
+        2015,
+        "1512.00103",
+        "Reads the bytes of texts in any language and writes the spans in them as start, length and label; no words, no tokens.",
+    ),
+    Entry(
         67,
         "ReNet",
         "re_net",

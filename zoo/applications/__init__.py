@@ -2,6 +2,7 @@
 
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
+from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
 from zoo.applications.char_cnn import CharCNN as CharCNN
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN

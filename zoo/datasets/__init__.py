@@ -40,4 +40,5 @@ from zoo.datasets.treebank import POS_TAGS as POS_TAGS
 from zoo.datasets.treebank import Sentence as Sentence
 from zoo.datasets.treebank import english_web_treebank as english_web_treebank
 from zoo.datasets.treebank import noun_chunks as noun_chunks
+from zoo.datasets.turkish import turkish_treebank as turkish_treebank
 from zoo.datasets.windows import training_windows as training_windows

@@ -3,6 +3,11 @@
 from zoo.text.augmentation import TransformedTexts as TransformedTexts
 from zoo.text.augmentation import misspell as misspell
 from zoo.text.augmentation import replace_synonyms as replace_synonyms
+from zoo.text.bytes import DROPPED_BYTE as DROPPED_BYTE
+from zoo.text.bytes import byte_ids as byte_ids
+from zoo.text.bytes import byte_windows as byte_windows
+from zoo.text.bytes import character_borders as character_borders
+from zoo.text.bytes import character_places as character_places
 from zoo.text.characters import ALPHABET as ALPHABET
 from zoo.text.characters import char_vectorization as char_vectorization
 from zoo.text.chunks import Chunks as Chunks
@@ -12,6 +17,9 @@ from zoo.text.frequencies import alias_table as alias_table
 from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
 from zoo.text.huffman import huffman_codes as huffman_codes
+from zoo.text.spans import joined_spans as joined_spans
+from zoo.text.spans import spans_of_tags as spans_of_tags
+from zoo.text.spans import tags_of_spans as tags_of_spans
 from zoo.text.tokens import CAPITALS as CAPITALS
 from zoo.text.tokens import name_lookup as name_lookup
 from zoo.text.tokens import word_features as word_features
