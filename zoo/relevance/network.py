@@ -154,50 +154,20 @@ class Steps:
             return self._separable(layer, sources) if isinstance(layer, SEPARABLE) else self._linear(layer, sources)
         if kind == "activation" and what == "linear":
             return sources[0]
-        run = (
-            partial(_normalise, layer) if isinstance(layer, layers.BatchNormalization) and kind == "share" else partial(_call, layer, node)
-        )
-        return self._add(layer, kind, sources, run, what=what)
+        normalises = isinstance(layer, layers.BatchNormalization) and kind == "share"
+        return self._add(layer, kind, sources, partial(_normalise, layer) if normalises else partial(_call, layer, node), what=what)
 
     def _linear(self, layer, sources):
         product, group = _product(layer)
-        target = self._add(
-            layer,
-            "linear",
-            sources,
-            None,
-            group=group,
-            product=product,
-            weights=lambda: (
-                ops.cast(layer.kernel, "float32"),
-                None if getattr(layer, "bias", None) is None else ops.cast(layer.bias, "float32"),
-            ),
-        )
-        return self._activation(layer, target)
+        details = {"group": group, "product": product, "weights": partial(_weights, layer, "kernel")}
+        return self._activation(layer, self._add(layer, "linear", sources, None, **details))
 
     def _separable(self, layer, sources):
-        target = self._add(
-            layer,
-            "linear",
-            sources,
-            None,
-            group="convolution",
-            product=partial(_convolve, ops.depthwise_conv, layer, layer.strides),
-            weights=lambda: (ops.cast(layer.depthwise_kernel, "float32"), None),
-        )
-        target = self._add(
-            layer,
-            "linear",
-            [target],
-            None,
-            group="convolution",
-            product=lambda x, kernel: ops.conv(x, kernel, padding="valid"),
-            weights=lambda: (
-                ops.cast(layer.pointwise_kernel, "float32"),
-                None if getattr(layer, "bias", None) is None else ops.cast(layer.bias, "float32"),
-            ),
-        )
-        return self._activation(layer, target)
+        product = partial(_convolve, ops.depthwise_conv, layer)
+        first = {"group": "convolution", "product": product, "weights": partial(_weights, layer, "depthwise_kernel", has_bias=False)}
+        second = {"group": "convolution", "product": ops.conv, "weights": partial(_weights, layer, "pointwise_kernel")}
+        target = self._add(layer, "linear", sources, None, **first)
+        return self._activation(layer, self._add(layer, "linear", [target], None, **second))
 
     def _activation(self, layer, target):
         name = getattr(layer.activation, "__name__", "linear")
@@ -361,18 +331,24 @@ def _product(layer):
     if isinstance(layer, TRANSPOSED):
         return partial(_convolve_transposed, layer), "convolution"
     function = ops.depthwise_conv if isinstance(layer, DEPTHWISE) else ops.conv
-    return partial(_convolve, function, layer, layer.strides), "convolution"
+    return partial(_convolve, function, layer), "convolution"
+
+
+def _weights(layer, name, has_bias=True):
+    """Kernel and bias (or `None`) in float32, read anew at each call."""
+    bias = getattr(layer, "bias", None) if has_bias else None
+    return ops.cast(getattr(layer, name), "float32"), None if bias is None else ops.cast(bias, "float32")
 
 
 def _einsum(equation, x, kernel):
     return ops.einsum(equation, x, kernel)
 
 
-def _convolve(function, layer, strides, x, kernel):
+def _convolve(function, layer, x, kernel):
     padding = layer.padding
     if padding == "causal":
         x, padding = ops.pad(x, [[0, 0], [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0], [0, 0]]), "valid"
-    return function(x, kernel, strides=strides, padding=padding, dilation_rate=layer.dilation_rate)
+    return function(x, kernel, strides=layer.strides, padding=padding, dilation_rate=layer.dilation_rate)
 
 
 def _convolve_transposed(layer, x, kernel):
