@@ -18,6 +18,7 @@ ROOMS = (
     "losses",
     "metrics",
     "decoding",
+    "relevance",
     "optimizers",
     "callbacks",
     "initializers",

@@ -30,6 +30,7 @@ LEVELS = {
     "optimizers": 2,
     "initializers": 1,
     "decoding": 2,
+    "relevance": 3,
     "environments": 2,
     "callbacks": 3,
     "model": 4,

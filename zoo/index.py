@@ -195,6 +195,18 @@ ENTRIES = (
         "Encoder-decoder with remembered pooling indices; dropout at test time gives a segmentation and its uncertainty.",
     ),
     Entry(
+        32,
+        "LRP",
+        "lrp",
+        "Layer-wise relevance propagation",
+        "explanation",
+        "Evaluating the visualization of what a Deep Neural Network has learned",
+        "Samek et al.",
+        2015,
+        "1509.06321",
+        "Heat maps of what speaks for a classifier's answer, by LRP and its rivals, and measures of how good they are.",
+    ),
+    Entry(
         39,
         "DCGAN",
         "dcgan",

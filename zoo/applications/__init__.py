@@ -18,6 +18,7 @@ from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.light_fm import LightFM as LightFM
+from zoo.applications.lrp import LRP as LRP
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N

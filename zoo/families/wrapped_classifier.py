@@ -18,7 +18,8 @@ class WrappedClassifier(Model):
     def _wrap(self, classifier, from_logits):
         """Keep a built Keras model from one float array to `(batch, classes)`, or to `(batch, 1)` for two classes."""
         self.sample_shape = sample_shape(classifier)
-        self.num_classes = max(num_outputs(classifier, self.sample_shape, from_logits), 2)
+        self.units = num_outputs(classifier, self.sample_shape, from_logits)
+        self.num_classes = max(self.units, 2)
         self.classifier = classifier
         self.from_logits = from_logits
 
