@@ -171,6 +171,18 @@ ENTRIES = (
         "Encoder-decoder with remembered pooling indices; dropout at test time gives a segmentation and its uncertainty.",
     ),
     Entry(
+        35,
+        "SentenceVAE",
+        "sentence_vae",
+        "Sentence VAE",
+        "text generation",
+        "Generating Sentences from a Continuous Space",
+        "Bowman et al.",
+        2015,
+        "1511.06349",
+        "A variational autoencoder of LSTMs: sentences have codes to draw, to walk between, and to fill gaps with.",
+    ),
+    Entry(
         39,
         "DCGAN",
         "dcgan",

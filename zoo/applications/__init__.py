@@ -22,5 +22,6 @@ from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVect
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
+from zoo.applications.sentence_vae import SentenceVAE as SentenceVAE
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

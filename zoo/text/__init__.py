@@ -11,6 +11,7 @@ from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
 from zoo.text.huffman import huffman_codes as huffman_codes
 from zoo.text.tokens import CAPITALS as CAPITALS
+from zoo.text.tokens import joined as joined
 from zoo.text.tokens import name_lookup as name_lookup
 from zoo.text.tokens import word_features as word_features
 from zoo.text.tokens import word_lookup as word_lookup
