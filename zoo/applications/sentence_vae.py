@@ -360,18 +360,18 @@ class SentenceVAE(Model):
 
     def _bounds(self, ids, noise):
         """The bound of the paper, and the importance-weighted one."""
-        samples = noise.shape[1]
         if not self.latent_dim:
             exact = -self._nats(ids, noise[:, 0])
             return [exact, exact]
         mean, log_variance = self.encoder(ids)
+        samples = ops.shape(noise)[1]
         codes = mean[:, None] + ops.exp(0.5 * log_variance)[:, None] * noise
         nats = self._nats(ops.repeat(ids, samples, axis=0), ops.reshape(codes, (-1, self.latent_dim)))
         # log p(code) - log q(code); the constants cancel
         ratio = 0.5 * ops.sum(noise**2 - codes**2 + log_variance[:, None], axis=2)
         kl = 0.5 * ops.sum(mean**2 + ops.exp(log_variance) - 1 - log_variance, axis=1)
-        nats = ops.reshape(nats, (-1, samples))
-        return [-ops.mean(nats, axis=1) - kl, ops.logsumexp(ratio - nats, axis=1) - np.log(samples)]
+        nats = ops.reshape(nats, ops.shape(noise)[:2])
+        return [-ops.mean(nats, axis=1) - kl, ops.logsumexp(ratio - nats, axis=1) - ops.log(ops.cast(samples, "float32"))]
 
     # --- codes to text ---
 

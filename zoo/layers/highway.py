@@ -1,7 +1,6 @@
 """Highway layers (Srivastava, Greff, Schmidhuber 2015, "Highway Networks", arXiv 1505.00387)."""
 
 import keras
-from keras import ops
 
 
 @keras.saving.register_keras_serializable("zoo")
