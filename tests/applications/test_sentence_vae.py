@@ -185,7 +185,8 @@ def test_iterations_go_on_from_the_filled_sentence(model):
 @pytest.mark.parametrize("right_to_left", [False, True])
 def test_text_comes_back_in_reading_order(right_to_left):
     keras.utils.set_random_seed(1)
-    model = SentenceVAE(**SIZES, latent_dim=4, word_keep_rate=1.0, kl_midpoint=1000, kl_width=1.0, right_to_left=right_to_left)
+    sizes = {**SIZES, "units": 16, "latent_dim": 4}
+    model = SentenceVAE(**sizes, word_keep_rate=1.0, kl_midpoint=1000, kl_width=1.0, right_to_left=right_to_left)
     model.compile(keras.optimizers.Adam(0.03))
     texts = ["the cat sat on a mat .", "a mat on the cat .", "cat mat"]
     model.fit(model.encode(texts * 20), batch_size=30, epochs=60, verbose=0)
@@ -210,6 +211,24 @@ def test_samples_follow_seeds(model):
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     np.testing.assert_allclose([np.mean([w == word for w in first]) for word in [*WORDS, ""]], shares, atol=0.03)
+
+
+def test_the_language_model_learns_and_has_no_codes_to_serve():
+    rnnlm = made(latent_dim=0)
+    history = rnnlm.fit(rnnlm.encode(TEXTS), epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] and set(history["kl"]) == {0.0}
+    assert set(rnnlm.signatures()) == {"serve", "serve_ids"} and not any("reader" in v.path for v in rnnlm.variables)
+
+
+def test_text_is_written_in_half_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = made(condition="state_and_inputs", code_layers=1)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert len(model.sample(3, beams=2, seed=0)) == len(model.sample(3, temperature=1.0, seed=0)) == 3
+    assert model.impute(["the _ sat"])[0].split()[::2] == ["the", "sat"]
 
 
 def test_highway_carries_its_input_through():

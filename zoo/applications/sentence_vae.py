@@ -316,7 +316,7 @@ class SentenceVAE(Model):
         return ops.convert_to_numpy(self.vectorization(text.checked_texts(texts))).astype("int32")
 
     def codes(self, texts):
-        """Mean and scale of the codes of texts (the posterior of section 2.2).
+        """Mean and scale of the codes of texts (the posterior).
 
         Args:
             texts: list of strings, each with a word or more.
@@ -414,7 +414,12 @@ class SentenceVAE(Model):
 
         Returns:
             List of strings.
+
+        Raises:
+            ValueError: if `n` is below 1.
         """
+        if n < 1:
+            raise ValueError(f"`n` must be at least 1. Received: {n}")
         codes = np.random.default_rng(seed).normal(size=(n, self.latent_dim))
         return self.decode(codes, beams, temperature, seed)
 
@@ -423,7 +428,7 @@ class SentenceVAE(Model):
         return self.decode(self.codes(texts)[0], beams, temperature, seed)
 
     def interpolate(self, first, second, steps=5, beams=1):
-        """The sentences on the line between the codes of two (section 5.3: homotopies).
+        """The sentences on the line between the codes of two (the paper's homotopies).
 
         Args:
             first: string.
