@@ -207,6 +207,18 @@ ENTRIES = (
         "Heat maps of what speaks for a classifier's answer, by LRP and its rivals, and measures of how good they are.",
     ),
     Entry(
+        35,
+        "SentenceVAE",
+        "sentence_vae",
+        "Sentence VAE",
+        "text generation",
+        "Generating Sentences from a Continuous Space",
+        "Bowman et al.",
+        2015,
+        "1511.06349",
+        "A variational autoencoder of LSTMs: sentences have codes to draw, to walk between, and to fill gaps with.",
+    ),
+    Entry(
         39,
         "DCGAN",
         "dcgan",

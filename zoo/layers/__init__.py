@@ -6,6 +6,7 @@ from zoo.layers.feature_sum import FeatureSum as FeatureSum
 from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
 from zoo.layers.grad_layer import finalize as finalize
+from zoo.layers.highway import Highway as Highway
 from zoo.layers.max_pooling_dropout import MaxPoolingDropout2D as MaxPoolingDropout2D
 from zoo.layers.max_unpooling import MaxPoolingWithArgmax2D as MaxPoolingWithArgmax2D
 from zoo.layers.max_unpooling import MaxUnpooling2D as MaxUnpooling2D

@@ -1,5 +1,6 @@
 """Metrics that Keras does not have."""
 
+from zoo.metrics.adversarial import adversarial_error as adversarial_error
 from zoo.metrics.detection import average_precision as average_precision
 from zoo.metrics.detection import average_recall as average_recall
 from zoo.metrics.detection import greedy_matches as greedy_matches
