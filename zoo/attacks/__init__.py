@@ -10,3 +10,7 @@ from zoo.attacks.norms import length as length
 from zoo.attacks.norms import project as project
 from zoo.attacks.norms import random_in_ball as random_in_ball
 from zoo.attacks.norms import steepest as steepest
+from zoo.attacks.saliency import Attacked as Attacked
+from zoo.attacks.saliency import best_pairs as best_pairs
+from zoo.attacks.saliency import forward_derivatives as forward_derivatives
+from zoo.attacks.saliency import jacobian_saliency as jacobian_saliency
