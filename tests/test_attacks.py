@@ -130,7 +130,7 @@ def test_iterated_stays_in_ball_and_box_and_beats_one_step(norm):
 
     def run(x, start):
         one = attacks.one_step(gradient, x, epsilon, norm, 0.0, 1.0)
-        return one, attacks.iterated(gradient, x, epsilon, norm, 30, epsilon / 8, start, 0.0, 1.0)
+        return one, attacks.iterated(gradient, x, epsilon, norm, 100, epsilon / 30, start, 0.0, 1.0)
 
     one, many = (ops.convert_to_numpy(a) for a in autodiff.compiled(run, model)(X, start))
     loss = [-np.take_along_axis(ops.convert_to_numpy(f(x)), Y[:, None], 1).mean() for x in (X, one, many)]
