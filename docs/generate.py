@@ -14,6 +14,7 @@ from zoo.evidence import summary
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
 ROOMS = (
+    "attacks",
     "layers",
     "losses",
     "metrics",

@@ -23,6 +23,7 @@ LEVELS = {
     "index": 0,
     "files": 0,
     "text": 1,
+    "attacks": 2,
     "datasets": 2,
     "layers": 2,
     "losses": 2,

@@ -26,9 +26,11 @@ from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
+from zoo.applications.robust_optimization import RobustOptimization as RobustOptimization
 from zoo.applications.sa_lstm import SALSTM as SALSTM
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
 from zoo.applications.sentence_vae import SentenceVAE as SentenceVAE
+from zoo.applications.strong_adversary import StrongAdversary as StrongAdversary
 from zoo.applications.td_lstm import TDLSTM as TDLSTM
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT
