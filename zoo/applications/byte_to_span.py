@@ -12,7 +12,7 @@ Shapes: `bytes` `(batch, segment_length)` and `symbols` `(batch, 3 * max_spans +
 before it, `(batch, 3 * max_spans + 1, symbols)`. There are no other targets.
 
 Differences from the paper:
-1. Reader and writer have weights of their own; their states start at zero for every window, which the paper calls independent segments.
+1. Reader and writer have weights of their own, and the reader's state starts at zero for every window; the paper's way was not checked.
 2. Adam with clipped gradients by default; the paper's schedule was not reproduced.
 3. Decoding is constrained: only symbols that continue a triple inside the text, at borders of characters and behind the span before, are
    chosen (`constrained=False` for the free way, which drops what is no triple).
