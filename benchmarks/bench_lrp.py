@@ -1,7 +1,7 @@
 """LRP against what it cannot be faster than: the gradient of the same score, one forward and one backward pass in one compiled function.
 
-The ratio is the price of a rule in passes: about 1 for epsilon, which is a gradient with other denominators, and more for alpha-beta, which
-sends positive and negative contributions apart. Doubling the batch tells whether the cost is linear.
+The inverse ratio is the price of a rule in passes: least for epsilon, which is a gradient with other denominators, and more for alpha-beta,
+which sends positive and negative contributions apart. Three batch sizes tell whether the cost is linear.
 """
 
 import keras
