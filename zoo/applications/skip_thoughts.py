@@ -161,8 +161,11 @@ class SkipThoughts(Model):
         """Minus the log-probability of both neighbours (equation 10), summed over words, the mean over sentences."""
         losses = sum(part.losses(vectors, [y[name] for name in DIRECTIONS]) for part, vectors in zip(self.parts, self._split(y_pred)))
         if sample_weight is not None:
-            losses = losses * ops.cast(ops.reshape(sample_weight, (-1,)), losses.dtype)
-        return ops.mean(losses)
+            # Keras hands on one weight a target
+            weights = sample_weight if isinstance(sample_weight, dict) else dict.fromkeys(DIRECTIONS, sample_weight)
+            weights = ops.stack([ops.reshape(weights[name], (-1,)) for name in DIRECTIONS], axis=1)
+            losses = losses * ops.cast(weights, losses.dtype)
+        return ops.mean(ops.sum(losses, axis=1))
 
     def _split(self, vectors):
         return [vectors[:, i * self.dim : (i + 1) * self.dim] for i in range(len(self.parts))]
@@ -365,8 +368,8 @@ class _Skip(layers.Layer):
 
     def call(self, ids):
         """Vectors `(batch, dim)`."""
-        embedded, mask = self._embed(ids), ops.not_equal(ids, text.PADDING)
-        return ops.concatenate([encoder(embedded, mask=mask)[:, -1] for encoder in self.encoders], axis=-1)
+        embedded, present = self._embed(ids), ops.not_equal(ids, text.PADDING)
+        return ops.concatenate([encoder(embedded, present=present)[:, -1] for encoder in self.encoders], axis=-1)
 
     def _embed(self, ids):
         """Word vectors; zeros for padding, which is also what a decoder reads before its first word."""
@@ -378,7 +381,7 @@ class _Skip(layers.Layer):
         return ops.cast(found * ops.cast(ops.not_equal(ids, text.PADDING), found.dtype)[..., None], self.compute_dtype)
 
     def losses(self, vectors, neighbours):
-        """Minus the log-probabilities `(batch,)` of both neighbours, ids `(batch, length)` each."""
+        """Minus the log-probabilities `(batch, 2)` of both neighbours, ids `(batch, length)` each."""
         states, targets = [], []
         for decoder, ids in zip(self.decoders, neighbours):
             ids = ops.cast(ids, "int32")
@@ -386,14 +389,19 @@ class _Skip(layers.Layer):
             before = ops.pad(ids[:, :-1], [[0, 0], [1, 0]])
             states.append(decoder(self._embed(before), context=vectors))
             targets.append(self._with_end(ids))
-        states, targets = ops.concatenate(states, axis=1), ops.concatenate(targets, axis=1)
+        targets = ops.concatenate(targets, axis=1)
+        losses = self._word_losses(ops.concatenate(states, axis=1), targets)
+        return ops.sum(ops.reshape(losses, (-1, 2, targets.shape[1] // 2)), axis=2)
+
+    def _word_losses(self, states, targets):
+        """Minus the log-probability of each word, `(batch, steps)`."""
         if not self.hierarchical:
-            return ops.sum(sequence_crossentropy(targets, self.prediction(states)), axis=1)
-        real = ops.cast(targets > 0, "float32")
+            return sequence_crossentropy(targets, self.prediction(states))
         # each word is a row of its own, since it is paired with no state but its own
         flat = ops.reshape(ops.cast(states, "float32"), (-1, 1, states.shape[2]))
-        losses = self.prediction(flat, ops.reshape(ops.maximum(targets - 1, 0), (-1, 1)), ops.reshape(real, (-1, 1, 1)))
-        return ops.sum(ops.reshape(losses, (-1, targets.shape[1])), axis=1)
+        real = ops.reshape(ops.cast(targets > 0, "float32"), (-1, 1, 1))
+        losses = self.prediction(flat, ops.reshape(ops.maximum(targets - 1, 0), (-1, 1)), real)
+        return ops.reshape(losses, (-1, targets.shape[1]))
 
     def _with_end(self, ids):
         """Ids with the symbol of the end behind the last word, if there are words and is room."""

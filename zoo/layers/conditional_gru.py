@@ -38,23 +38,23 @@ class ConditionalGRU(keras.layers.Layer):
         self.rnn.build((None, None, width))
         self.built = True
 
-    def call(self, inputs, context=None, mask=None, initial_state=None):
+    def call(self, inputs, context=None, present=None, initial_state=None):
         """Run over sequences.
 
         Args:
             inputs: `(batch, steps, input_dim)`.
             context: `(batch, context_dim)`, if the layer has one.
-            mask: `(batch, steps)` bool; the state stays as it is where it is False.
+            present: `(batch, steps)` bool; the state stays as it is where it is False.
             initial_state: `(batch, units)`; zeros by default.
 
         Returns:
             The states after each step `(batch, steps, units)`, in the order in which the layer came by.
         """
         drive = self.drive(inputs, context)
-        if mask is not None:
+        if present is not None:
             # a closed update gate, in place of Keras's masks: these would also change how losses are averaged
             update = drive[..., self.units : 2 * self.units]
-            update = ops.where(mask[..., None], update, ops.full_like(update, _CLOSED))
+            update = ops.where(present[..., None], update, ops.full_like(update, _CLOSED))
             drive = ops.concatenate([drive[..., : self.units], update, drive[..., 2 * self.units :]], axis=-1)
         return self.rnn(drive, initial_state=initial_state)
 

@@ -2,6 +2,7 @@
 
 from zoo.plots.activations import mean_activations as mean_activations
 from zoo.plots.attention import attention_hops as attention_hops
+from zoo.plots.bars import bars as bars
 from zoo.plots.embedding import embedding as embedding
 from zoo.plots.image_grid import image_grid as image_grid
 from zoo.plots.initialisation import layer_variances as layer_variances
