@@ -399,6 +399,18 @@ ENTRIES = (
         "Tells what a text says about one of the things in it: LSTMs read from both ends up to that thing.",
     ),
     Entry(
+        71,
+        "SkipThoughts",
+        "skip_thoughts",
+        "Skip-thought vectors",
+        "text representation",
+        "Skip-Thought Vectors",
+        "Kiros et al.",
+        2015,
+        "1506.06726",
+        "Vectors of sentences from which a network can write the sentences before and behind them; new words come from a larger space.",
+    ),
+    Entry(
         74,
         "CharCNN",
         "char_cnn",

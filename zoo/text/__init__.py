@@ -17,6 +17,10 @@ from zoo.text.frequencies import alias_table as alias_table
 from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
 from zoo.text.huffman import huffman_codes as huffman_codes
+from zoo.text.neighbours import neighbours as neighbours
+from zoo.text.relatedness import Relatedness as Relatedness
+from zoo.text.relatedness import pair_features as pair_features
+from zoo.text.relatedness import score_distribution as score_distribution
 from zoo.text.spans import joined_spans as joined_spans
 from zoo.text.spans import spans_of_tags as spans_of_tags
 from zoo.text.spans import tags_of_spans as tags_of_spans
