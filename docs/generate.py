@@ -14,10 +14,12 @@ from zoo.evidence import summary
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
 ROOMS = (
+    "attacks",
     "layers",
     "losses",
     "metrics",
     "decoding",
+    "relevance",
     "optimizers",
     "callbacks",
     "initializers",

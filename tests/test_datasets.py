@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from zoo import datasets, files
+from zoo.datasets.treebank import read_conllu
+from zoo.datasets.turkish import whole_words
 
 
 @pytest.mark.parametrize(("load", "side", "sizes"), [(datasets.digits_8x8, 8, (1347, 450)), (datasets.mnist_5k, 28, (4000, 1000))])
@@ -43,3 +45,34 @@ def test_fetch_prefers_the_folder_then_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "own"))
     with pytest.raises(ValueError, match="SHA-256"):
         files.fetch("set/a.csv", source.as_uri(), sum_)
+
+
+TURKISH = """# text = Ankara'dakiler geldi .
+1	Ankara'da	Ankara	NOUN	NNP	_	2	ig	_	SpaceAfter=No
+2	ki	_	ADJ	JJ	_	3	ig	_	SpaceAfter=No
+3	ler	_	NOUN	NN	_	4	nsubj	_	_
+4	gel	gel	VERB	VB	_	5	ig	_	SpaceAfter=No
+5	di	_	VERB	VB	_	0	root	_	_
+6	ve	ve	CONJ	CC	_	5	cc	_	_
+"""
+
+
+def test_turkish_words_are_whole():
+    (sentence,) = read_conllu(TURKISH.splitlines(keepends=True))
+    found = whole_words(sentence)
+    assert found.words == ["Ankara'dakiler", "geldi", "ve"]
+    assert found.pos == ["PROPN", "VERB", "CCONJ"]
+    assert found.heads == [1, -1, 1] and found.relations == ["nsubj", "root", "cc"]
+
+
+def test_turkish_treebank():
+    with pytest.raises(ValueError, match="source"):
+        datasets.turkish_treebank("blog")
+    try:
+        sentences = datasets.turkish_treebank("wiki")
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert len(sentences) == 2310
+    assert sentences[0].words[-4:] == ["ve", "Goldust'a", "kaybettiler", "."] and set(sentences[0].pos) <= set(datasets.POS_TAGS)
+    for sentence in sentences:
+        assert all(-1 <= head < len(sentence.words) for head in sentence.heads) and -1 in sentence.heads

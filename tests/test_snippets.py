@@ -32,3 +32,13 @@ def test_languages():
     assert any("dignity" in s for s, n in zip(sentences, numbers) if names[n] == "English")
     with pytest.raises(ValueError, match="`train_articles`"):
         datasets.languages(train_articles=25)
+
+
+def test_targets_lie_in_their_own_sentences():
+    train, test = datasets.movie_targets(seed=1)
+    own = dict(zip(*datasets.movie_snippets(seed=1)[0]))
+    for (text, (start, end), label), place in zip(list(zip(*train))[:200], [0, 1] * 100):
+        assert text[start:end] in datasets.MOVIE_TARGETS
+        first = next(text[:i] for i in range(len(text)) if text[:i] in own and text[i + 1 :] in own)
+        assert own[first if place == 0 else text[len(first) + 1 :]] == label and (end <= len(first)) == (place == 0)
+    assert len(test[0]) == len(test[1]) == len(test[2]) > 700

@@ -41,3 +41,22 @@ def test_fields_of_strings():
     field.check(field.sample(3, np.random.default_rng(0)))
     with pytest.raises(ValueError, match="strings"):
         field.check(np.zeros(3))
+
+
+def test_cooccurrence_vectors_are_the_singular_vectors_of_the_information():
+    rng = np.random.default_rng(0)
+    words = list("abcdefgh")
+    lines = [[words[i] for i in rng.choice(8, rng.integers(1, 9), p=np.arange(1, 9) / 36)] for _ in range(60)]
+    counts = np.zeros((8, 8))
+    for line in lines:
+        for i, one in enumerate(line):
+            for j, other in enumerate(line):
+                counts[words.index(one), words.index(other)] += 1 <= abs(i - j) <= 2
+    information = np.log(np.maximum(counts, 1e-9) * counts.sum() / np.outer(counts.sum(0), counts.sum(1)))
+    left, values, _ = np.linalg.svd(np.maximum(information, 0))
+    found = text.cooccurrence_vectors(lines, words, 3, window=2)
+    expected = left[:, :3] * np.sqrt(values[:3])
+    signs = np.sign((found * expected).sum(0))
+    expected = expected * signs
+    np.testing.assert_allclose(found, expected * 0.15 / expected.std(), atol=1e-4)
+    assert found.dtype == np.float32

@@ -27,6 +27,7 @@ _ROOMS = (
     "optimizers",
     "plots",
     "presets",
+    "relevance",
     "serving",
     "testing",
     "text",

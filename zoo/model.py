@@ -1,5 +1,6 @@
 """`zoo.Model`, the base class of every method, and `zoo.Field`, which describes one array that a method takes."""
 
+import copy
 import inspect
 from dataclasses import dataclass, field
 
@@ -175,7 +176,8 @@ class Model(keras.Model):
         config = dict(config)
         for key, value in config.items():
             if isinstance(value, dict) and "class_name" in value:
-                config[key] = keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+                # a copy: Keras empties the config of a functional model while it reads it
+                config[key] = keras.saving.deserialize_keras_object(copy.deepcopy(value), custom_objects=custom_objects)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(config.pop("dtype", before))
         try:

@@ -7,9 +7,6 @@ factor is varied alone. A seed stands for a split of the sentences and for initi
 from the training sentences alone.
 """
 
-import numpy as np
-from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -42,7 +39,7 @@ def main():
         (texts, labels), (test_texts, test_labels) = datasets.movie_snippets(seed=seed)
         texts, labels = texts[:size], labels[:size]
         words = text.learn_vocabulary(texts, min_count=2)
-        vectors = dict(zip(words, cooccurrence_vectors(text.tokenize(texts), words, NETWORK["embedding_size"])))
+        vectors = dict(zip(words, text.cooccurrence_vectors(text.tokenize(texts), words, NETWORK["embedding_size"])))
 
         def load(model, arguments, vectors=vectors):
             if model.channels != "rand":
@@ -81,25 +78,6 @@ def main():
         ),
         figure=study.figure(),
     )
-
-
-def cooccurrence_vectors(lines, words, size, window=4):
-    """Word vectors from positive pointwise mutual information (Levy and Goldberg 2014), scaled like the network's own initial ones."""
-    ids = {word: i for i, word in enumerate(words)}
-    rows, columns = [], []
-    for line in lines:
-        known = [ids[word] for word in line if word in ids]
-        for distance in range(1, window + 1):
-            rows += known[:-distance]
-            columns += known[distance:]
-    counts = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(words))).tocsr()
-    counts = (counts + counts.T).tocoo()
-    frequency = np.asarray(counts.sum(axis=1)).ravel()
-    information = np.log(counts.data * frequency.sum() / (frequency[counts.row] * frequency[counts.col]))
-    positive = sparse.csr_array((np.maximum(information, 0), (counts.row, counts.col)), shape=counts.shape)
-    decomposition = TruncatedSVD(size, random_state=0)
-    vectors = decomposition.fit_transform(positive) / np.sqrt(decomposition.singular_values_)
-    return (0.15 / vectors.std() * vectors).astype("float32")
 
 
 def bag_of_words(texts, labels):

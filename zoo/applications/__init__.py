@@ -2,18 +2,23 @@
 
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
+from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
 from zoo.applications.char_cnn import CharCNN as CharCNN
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
+from zoo.applications.diagnosis_lstm import DiagnosisLSTM as DiagnosisLSTM
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
+from zoo.applications.distillation import Distillation as Distillation
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.grad_net import GradNet as GradNet
+from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.light_fm import LightFM as LightFM
+from zoo.applications.lrp import LRP as LRP
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
@@ -21,7 +26,12 @@ from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
+from zoo.applications.robust_optimization import RobustOptimization as RobustOptimization
+from zoo.applications.sa_lstm import SALSTM as SALSTM
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
 from zoo.applications.sentence_vae import SentenceVAE as SentenceVAE
+from zoo.applications.skip_thoughts import SkipThoughts as SkipThoughts
+from zoo.applications.strong_adversary import StrongAdversary as StrongAdversary
+from zoo.applications.td_lstm import TDLSTM as TDLSTM
 from zoo.applications.unet import UNet as UNet
 from zoo.applications.vat import VAT as VAT

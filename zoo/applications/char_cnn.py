@@ -81,7 +81,7 @@ class CharCNN(TextClassification):
             )
         if len(alphabet) != len(set(alphabet)) or any(len(c) != 1 or c != c.lower() for c in alphabet):
             raise ValueError(f"`alphabet` must hold different single characters in lower case. Received: {alphabet!r}")
-        self._check_classes(num_classes, class_names)
+        self._set_classes(num_classes, class_names)
         self.alphabet, self.length, self.size, self.features = alphabet, length, size, features
         self.convolutions, self.units, self.dropout, self.stddev = convolutions, units, dropout, stddev
         self.backward, self.symbol_dropout = backward, symbol_dropout

@@ -23,7 +23,7 @@ from keras import layers, ops
 from zoo import autodiff
 from zoo.families.text_classification import TextClassification
 from zoo.layers.sequence_pooling import MODES, SequencePooling
-from zoo.text import PADDING, tokenize, word_vectorization
+from zoo.text import PADDING, tokenize, vector_table, word_vectorization
 
 CHANNELS = ("rand", "static", "non-static", "multichannel")
 
@@ -90,7 +90,7 @@ class SentenceCNN(TextClassification):
         least = max(region_sizes) + (pool_size - 1 if pooling == "k_max" else 0)
         if length < least:
             raise ValueError(f"`length` must be at least {least} for these `region_sizes`, `pooling` and `pool_size`. Received: {length}")
-        self._check_classes(num_classes, class_names)
+        self._set_classes(num_classes, class_names)
         self.vocabulary, self.length, self.embedding_size, self.channels = vocabulary, length, embedding_size, channels
         self.region_sizes, self.feature_maps, self.activation = region_sizes, feature_maps, activation
         self.pooling, self.pool_size, self.dropout, self.max_norm = pooling, pool_size, dropout, max_norm
@@ -168,21 +168,11 @@ class SentenceCNN(TextClassification):
         """
         if self.channels == "rand":
             raise ValueError("`channels` must be 'static', 'non-static' or 'multichannel' to load word vectors. Received: 'rand'")
-        known = {i: np.asarray(vectors[word], "float32") for i, word in enumerate(self.vocabulary, start=2) if word in vectors}
-        shapes = {vector.shape for vector in known.values()}
-        if shapes != {(self.embedding_size,)}:
-            raise ValueError(
-                f"`vectors` must hold vectors of {self.embedding_size} numbers for words of the vocabulary. Received: {shapes}"
-            )
-        given = np.stack(list(known.values()))
-        # the variance of U(-a, a) is a^2 / 3
-        bound = float(np.sqrt(3 * given.var()))
-        table = np.random.default_rng(seed).uniform(-bound, bound, (self.num_symbols, self.embedding_size)).astype("float32")
-        table[list(known)] = given
+        table, coverage = vector_table(self.vocabulary, vectors, self.embedding_size, seed)
         for layer in self.regions.layers:
             if isinstance(layer, layers.Embedding):
                 layer.set_weights([table])
-        return len(known) / len(self.vocabulary)
+        return coverage
 
     @classmethod
     def example_config(cls):

@@ -21,13 +21,12 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff
+from zoo.families.wrapped_classifier import WrappedClassifier
 from zoo.losses.virtual_adversarial import local_distributional_smoothness, virtual_adversarial_perturbation
-from zoo.model import Field, Model
-
-TINY = 1e-30
+from zoo.model import Field
 
 
-class VAT(Model):
+class VAT(WrappedClassifier):
     """Virtual adversarial training of a classifier; `fit(x, label)` with labels of -1 for unlabelled samples.
 
     `call` and `predict` are the classifier's own.
@@ -42,8 +41,6 @@ class VAT(Model):
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
-    output_name = "prediction"
-
     def __init__(self, classifier, epsilon=2.0, num_power_iterations=1, xi=1e-2, alpha=1.0, from_logits=False, **kwargs):
         super().__init__(**kwargs)
         if epsilon < 0 or xi <= 0 or num_power_iterations < 0:
@@ -51,27 +48,16 @@ class VAT(Model):
                 "`epsilon` and `num_power_iterations` must not be negative, `xi` must be positive. "
                 f"Received: {epsilon}, {num_power_iterations}, {xi}"
             )
-        self.sample_shape = _sample_shape(classifier)
-        self.num_classes = max(_units(classifier, self.sample_shape, from_logits), 2)
-        self.classifier = classifier
+        self._wrap(classifier, from_logits)
         self.epsilon = epsilon
         self.num_power_iterations = num_power_iterations
         self.xi = xi
         self.alpha = alpha
-        self.from_logits = from_logits
         self.seed_generator = keras.random.SeedGenerator()
         self.accuracy = keras.metrics.Mean("accuracy")
         self.nll = keras.metrics.Mean("nll")
         self.lds = keras.metrics.Mean("lds")
         self.compile()
-
-    def call(self, x, training=False):
-        """The classifier's output `(batch, classes)`, or `(batch, 1)`."""
-        return self.classifier(x, training=training)
-
-    def input_fields(self):
-        """The classifier's input."""
-        return [Field("input", self.sample_shape)]
 
     def target_fields(self):
         """A class index, or -1 for an unlabelled sample."""
@@ -156,20 +142,6 @@ class VAT(Model):
         perturbation, clean = self._perturbation(x, training)
         return local_distributional_smoothness(partial(self._log_probabilities, training=training), x, clean, perturbation)
 
-    def _log_probabilities(self, x, training):
-        # the scope drops what the pass does to state, seeds included: all passes of a step have one dropout mask
-        with autodiff.Scope():
-            return self._log(self.classifier(x, training=training))
-
-    def _log(self, outputs):
-        """Log probabilities `(batch, classes)` of the classifier's outputs, in float32."""
-        outputs = ops.cast(outputs, "float32")
-        if outputs.shape[-1] > 1:
-            return ops.log_softmax(outputs) if self.from_logits else ops.log(ops.maximum(outputs, TINY))
-        if self.from_logits:
-            return -ops.softplus(ops.concatenate([outputs, -outputs], axis=-1))
-        return ops.log(ops.maximum(ops.concatenate([1.0 - outputs, outputs], axis=-1), TINY))
-
     @cached_property
     def _compiled_perturbation(self):
         return autodiff.compiled(lambda x: self._perturbation(x)[0], self)
@@ -177,33 +149,3 @@ class VAT(Model):
     @cached_property
     def _compiled_smoothness(self):
         return autodiff.compiled(self._smoothness, self)
-
-
-def _sample_shape(classifier):
-    """Shape of one input sample of a built model."""
-    if not isinstance(classifier, keras.Model) or not classifier.built:
-        raise ValueError(f"`classifier` must be a built Keras model. Received: {classifier}")
-    if isinstance(classifier, Model):
-        inputs = [field.spec() for field in classifier.input_fields()]
-    elif hasattr(classifier, "inputs"):
-        inputs = classifier.inputs
-    else:
-        shape = (classifier.get_build_config() or {}).get("input_shape")
-        inputs = [keras.InputSpec(shape=shape)] if shape else []
-    if len(inputs) != 1 or "int" in str(inputs[0].dtype):
-        received = [(spec.shape, spec.dtype) for spec in inputs]
-        raise ValueError(f"`classifier` must take one array of floats, known since it was built. Received: {received}")
-    return tuple(inputs[0].shape[1:])
-
-
-def _units(classifier, sample_shape, from_logits):
-    """Number of outputs; refuses a model that gives something else than `from_logits` says."""
-    outputs = classifier(np.zeros((2, *(n or 8 for n in sample_shape)), "float32"), training=False)
-    if not hasattr(outputs, "shape") or len(outputs.shape) != 2:
-        raise ValueError(f"`classifier` must give one array (batch, classes). Received: {type(outputs).__name__}")
-    values = ops.convert_to_numpy(outputs).astype("float32")
-    are_probabilities = values.min() >= 0 and np.allclose(values.sum(1), 1, atol=1e-2)
-    if values.shape[1] > 1 and are_probabilities == from_logits:
-        found = "probabilities" if are_probabilities else "logits"
-        raise ValueError(f"`from_logits` must say what `classifier` gives. Received: {from_logits}, while it seems to give {found}")
-    return values.shape[1]

@@ -1,6 +1,7 @@
 """Loaders of real data and faithful simulators, without Keras."""
 
 from zoo.datasets import babi as babi
+from zoo.datasets.bible import bible_verses as bible_verses
 from zoo.datasets.brown import BROWN_GENRES as BROWN_GENRES
 from zoo.datasets.brown import BrownDocument as BrownDocument
 from zoo.datasets.brown import brown as brown
@@ -12,6 +13,11 @@ from zoo.datasets.digits import mnist_5k as mnist_5k
 from zoo.datasets.faces import face_scenes as face_scenes
 from zoo.datasets.faces import lfw_subset as lfw_subset
 from zoo.datasets.faces import orl_faces as orl_faces
+from zoo.datasets.icu import ICU_VARIABLES as ICU_VARIABLES
+from zoo.datasets.icu import ICUStays as ICUStays
+from zoo.datasets.icu import icu_series as icu_series
+from zoo.datasets.icu import impute_series as impute_series
+from zoo.datasets.icu import physionet2012 as physionet2012
 from zoo.datasets.languages import languages as languages
 from zoo.datasets.microscopy import isbi_em as isbi_em
 from zoo.datasets.microscopy import nuclei as nuclei
@@ -24,7 +30,9 @@ from zoo.datasets.movies import split_interactions as split_interactions
 from zoo.datasets.movies import with_identity as with_identity
 from zoo.datasets.patches import MaskPatches as MaskPatches
 from zoo.datasets.reduced import reduced as reduced
+from zoo.datasets.snippets import MOVIE_TARGETS as MOVIE_TARGETS
 from zoo.datasets.snippets import movie_snippets as movie_snippets
+from zoo.datasets.snippets import movie_targets as movie_targets
 from zoo.datasets.street import CAMVID_CLASSES as CAMVID_CLASSES
 from zoo.datasets.street import CAMVID_VOID as CAMVID_VOID
 from zoo.datasets.street import camvid as camvid
@@ -33,4 +41,5 @@ from zoo.datasets.treebank import POS_TAGS as POS_TAGS
 from zoo.datasets.treebank import Sentence as Sentence
 from zoo.datasets.treebank import english_web_treebank as english_web_treebank
 from zoo.datasets.treebank import noun_chunks as noun_chunks
+from zoo.datasets.turkish import turkish_treebank as turkish_treebank
 from zoo.datasets.windows import training_windows as training_windows

@@ -1,5 +1,6 @@
 """Layers that several methods share or that a user wants alone."""
 
+from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
 from zoo.layers.dilated_context import DilatedContext as DilatedContext
 from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation
 from zoo.layers.feature_sum import FeatureSum as FeatureSum

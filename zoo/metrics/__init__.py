@@ -5,7 +5,13 @@ from zoo.metrics.detection import average_precision as average_precision
 from zoo.metrics.detection import average_recall as average_recall
 from zoo.metrics.detection import greedy_matches as greedy_matches
 from zoo.metrics.detection import mask_iou as mask_iou
+from zoo.metrics.multilabel import f1_thresholds as f1_thresholds
+from zoo.metrics.multilabel import multilabel_scores as multilabel_scores
 from zoo.metrics.perplexity import Perplexity as Perplexity
+from zoo.metrics.perturbation import aopc as aopc
+from zoo.metrics.perturbation import heatmap_entropy as heatmap_entropy
+from zoo.metrics.perturbation import heatmap_file_size as heatmap_file_size
+from zoo.metrics.perturbation import perturbation_curve as perturbation_curve
 from zoo.metrics.pixel_accuracy import PixelAccuracy as PixelAccuracy
 from zoo.metrics.ranking import auc_score as auc_score
 from zoo.metrics.ranking import precision_at_k as precision_at_k

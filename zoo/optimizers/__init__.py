@@ -1,5 +1,6 @@
 """Optimizers and groups of optimizers."""
 
+from zoo.optimizers.gradient_noise import GradientNoise as GradientNoise
 from zoo.optimizers.minimize import Minimum as Minimum
 from zoo.optimizers.minimize import minimize as minimize
 from zoo.optimizers.rows import RowAdadelta as RowAdadelta

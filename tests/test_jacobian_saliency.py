@@ -1,0 +1,86 @@
+"""The Jacobian saliency attack against a search over all pairs in NumPy, and against the Adversarial Robustness Toolbox."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from zoo import attacks, autodiff
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(0.0, 1.0, (10, 11)).astype("float32")
+X[:, 3] = 1.0
+TARGET = RNG.integers(0, 4, 10).astype("int32")
+
+
+def network():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input((11,)), layers.Dense(9, "tanh", kernel_initializer="orthogonal"), layers.Dense(4)])
+
+
+def by_hand(model, x, target, theta, gamma):
+    """Algorithms 1 to 3 for one sample: every pair, one after another."""
+    w, b, v, c = (np.asarray(a, "float64") for a in model.get_weights())
+    x = x.astype("float64").copy()
+    limit = 1.0 if theta > 0 else 0.0
+    domain = [i for i in range(len(x)) if x[i] != limit]
+    for _ in range(int(len(x) * gamma // 2)):
+        hidden = np.tanh(x @ w + b)
+        if np.argmax(hidden @ v + c) == target:
+            break
+        jacobian = (w * (1 - hidden**2)) @ v
+        best, pair = 0.0, None
+        for i, p in enumerate(domain):
+            for q in domain[i + 1 :]:
+                alpha = jacobian[p, target] + jacobian[q, target]
+                beta = sum(jacobian[f, j] for f in (p, q) for j in range(4) if j != target)
+                if np.sign(theta) * alpha > 0 > np.sign(theta) * beta and -alpha * beta > best:
+                    best, pair = -alpha * beta, (p, q)
+        if pair is None:
+            break
+        for f in pair:
+            x[f] = np.clip(x[f] + theta, 0, 1)
+        domain = [f for f in domain if x[f] != limit]
+    return x
+
+
+@pytest.mark.parametrize("theta", [1.0, -1.0, 0.3, -0.3])
+@pytest.mark.parametrize("chunk", [4, 64])
+def test_every_pair_was_looked_at(theta, chunk):
+    model = network()
+    expected = np.array([by_hand(model, x, t, theta, 0.8) for x, t in zip(X, TARGET)])
+
+    def attack(x, target):
+        return attacks.jacobian_saliency(model, x, target, theta, 0.8, chunk=chunk)
+
+    found = autodiff.compiled(attack, model)(X, TARGET)
+    np.testing.assert_allclose(found.samples, expected, atol=1e-5)
+    assert np.any(expected != X)
+    arrived = ops.convert_to_numpy(model(expected.astype("float32"))).argmax(1) == TARGET
+    np.testing.assert_array_equal(found.success, arrived)
+    np.testing.assert_array_equal(found.changed, np.sum(ops.convert_to_numpy(found.samples) != X, 1))
+
+
+def test_the_share_of_changed_features_is_limited():
+    model = network()
+    for gamma in (0.0, 0.2, 0.4):
+        changed = ops.convert_to_numpy(attacks.jacobian_saliency(model, X, TARGET, gamma=gamma).changed)
+        assert changed.max() <= gamma * 11
+
+
+def test_pairs_do_at_least_as_well_as_the_peers_two_best_features():
+    """The peer takes the two features with the largest derivative of the target alone; the paper weighs pairs by all classes."""
+    classifiers = pytest.importorskip("art.estimators.classification")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the peer differentiates by TensorFlow")
+    from art.attacks.evasion import SaliencyMapMethod
+
+    model = network()
+    peer = classifiers.TensorFlowV2Classifier(model, 4, (11,), keras.losses.SparseCategoricalCrossentropy(True), clip_values=(0.0, 1.0))
+    theirs = SaliencyMapMethod(peer, theta=1.0, gamma=0.8, verbose=False).generate(X, np.eye(4)[TARGET])
+    ours = attacks.jacobian_saliency(model, X, TARGET, 1.0, 0.8)
+    reached = ops.convert_to_numpy(model(theirs)).argmax(1) == TARGET
+    success = ops.convert_to_numpy(ours.success)
+    assert success.mean() >= reached.mean() and np.any(success)
+    both = success & reached
+    assert np.sum(ops.convert_to_numpy(ours.samples) != X, 1)[both].mean() <= np.sum(theirs != X, 1)[both].mean() + 1

@@ -1,0 +1,264 @@
+"""Layer-wise relevance propagation: how much each pixel speaks for or against what a classifier says, and the rivals of that answer.
+
+Paper: Samek, Binder, Montavon, Bach, Mueller 2015, "Evaluating the visualization of what a Deep Neural Network has learned",
+arXiv 1509.06321. LRP sends the score of a class back through the network. Each layer hands on what it receives, in proportion to what its
+inputs contributed, so that the relevances of the pixels add up to the score. The paper measures heat maps by destroying the regions that
+they call most relevant: `zoo.metrics.perturbation_curve` and `zoo.metrics.aopc`.
+
+Shapes: input `(batch, ...)` -> the classifier's `(batch, classes)`; relevance `(batch, ...)` of the input's shape.
+A linear map z = f(x, w) + b passes relevance on by products of vectors with its Jacobian, whatever f is: for the epsilon rule
+x * f'(R / z). The whole pass is one graph that costs a few backward passes.
+
+Differences from the paper:
+1. `alpha` is at least 1 and beta is `alpha - 1`, with a minus in the formula; the paper's beta has the opposite sign.
+2. Positive and negative parts take the signs of inputs into account, and the signs of biases; the paper's inputs are activations of ReLUs.
+   A unit that has contributions of one sign only hands everything on to them, or the sum would not be kept.
+3. Batch normalisation is merged into the linear layer in front of it, and is a linear map of its own elsewhere. Average pooling, sums and
+   other fixed linear maps share relevance in proportion to contributions under every rule.
+4. The explained score is the logit: a softmax or sigmoid at the end is left out. A single unit counts with a minus for class 0.
+5. `rules` gives layers their own rule, and the input the flat rule or the z^B rule of deep Taylor decomposition, which came later.
+6. Deconvolution and guided backpropagation start from a signal of one, and treat all other activations like the ReLU: the backward
+   signal loses its negative part, and guided backpropagation multiplies by the derivative.
+"""
+
+from functools import cached_property, partial
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo import autodiff
+from zoo.families.wrapped_classifier import WrappedClassifier
+from zoo.model import Field
+from zoo.relevance import Steps, is_graph
+
+METHODS = ("lrp", "sensitivity", "gradient_x_input", "deconvolution", "guided", "random")
+# how a pixel's channels become one number: signed parts of a whole are added, derivatives have a length
+REDUCTIONS = {"lrp": "sum", "gradient_x_input": "sum", "sensitivity": "l2", "deconvolution": "l2", "guided": "l2", "random": "sum"}
+
+
+class LRP(WrappedClassifier):
+    """Explains a classifier of any form that Keras can draw as a graph; `relevance(x)` gives heat maps of the shape of `x`.
+
+    `call`, `predict` and `fit` are the classifier's own.
+
+    Args:
+        classifier: a built functional or Sequential model from one float array to `(batch, classes)`, or to `(batch, 1)` for two classes,
+            or a model whose `call` does nothing but run one such model (most classifiers of the zoo).
+        method: `"lrp"`, or a rival: `"sensitivity"` (size of the gradient), `"gradient_x_input"`, `"deconvolution"`, `"guided"`
+            (backpropagation), `"random"`.
+        rule: `"alpha_beta"` or `"epsilon"`, of dense layers and convolutions.
+        epsilon: added to the size of the denominators of the epsilon rule, in the units of the activations.
+        alpha: weight of positive contributions in the alpha-beta rule, at least 1; negative ones weigh `alpha - 1`.
+        rules: dict of exceptions to `rule`: key `"dense"`, `"convolution"`, `"input"` (the first linear layers) or a layer's name; value
+            a rule, also `"flat"` or (inputs only) `"z_b"`, or a pair such as `("epsilon", 0.1)` or `("alpha_beta", 1.0)`.
+        input_range: smallest and largest value of the input, for the rule `"z_b"`.
+        from_logits: whether the classifier gives logits instead of probabilities.
+        **kwargs: `name` and `dtype` of `zoo.Model`.
+    """
+
+    def __init__(
+        self,
+        classifier,
+        method="lrp",
+        rule="alpha_beta",
+        epsilon=0.01,
+        alpha=2.0,
+        rules=None,
+        input_range=(0.0, 1.0),
+        from_logits=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_choice("method", method, METHODS)
+        _check_choice("rule", rule, ("alpha_beta", "epsilon"))
+        if epsilon < 0:
+            raise ValueError(f"`epsilon` must not be negative. Received: {epsilon}")
+        if alpha < 1:
+            raise ValueError(f"`alpha` must be at least 1. Received: {alpha}")
+        if len(input_range) != 2 or input_range[0] >= input_range[1]:
+            raise ValueError(f"`input_range` must be a smallest and a larger largest value. Received: {input_range}")
+        self._wrap(classifier, from_logits)
+        self.method, self.rule, self.epsilon, self.alpha = method, rule, epsilon, alpha
+        self.rules, self.input_range = rules, input_range
+        self.seed_generator = keras.random.SeedGenerator()
+        self._steps = Steps(_network(classifier, self.sample_shape), from_logits)
+        self._steps.choose(rule, epsilon, alpha, dict(rules or {}), [float(v) for v in input_range])
+        self._steps.check(method)
+        self.compile()
+
+    @classmethod
+    def example_config(cls):
+        """A small residual network with most kinds of layers, and a rule for each kind."""
+        image = keras.Input((8, 6, 2))
+        x = layers.Conv2D(4, 3, padding="same", use_bias=False)(image)
+        x = shortcut = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(layers.Add()([x, shortcut]))
+        x = layers.Dropout(0.2)(layers.Flatten()(x))
+        classifier = keras.Model(image, layers.Dense(3, dtype="float32")(x))
+        return {
+            "classifier": classifier,
+            "rule": "epsilon",
+            "epsilon": 0.02,
+            "alpha": 1.5,
+            "rules": {"convolution": "alpha_beta", "input": "z_b"},
+            "input_range": [-1.0, 1.0],
+            "from_logits": True,
+        }
+
+    @classmethod
+    def search_space(cls, hp):
+        """The rule, its parameters, and the learning rate; the quality of heat maps is AOPC, not the loss."""
+        return {
+            "rule": hp.Choice("rule", ["alpha_beta", "epsilon"]),
+            "alpha": hp.Choice("alpha", [1.0, 1.5, 2.0, 3.0]),
+            "epsilon": hp.Float("epsilon", 1e-3, 1e2, sampling="log"),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
+        }
+
+    def default_loss(self):
+        """Cross-entropy."""
+        if self.units == 1:
+            return keras.losses.BinaryCrossentropy(self.from_logits)
+        return keras.losses.SparseCategoricalCrossentropy(self.from_logits)
+
+    def default_metrics(self):
+        """Accuracy."""
+        if self.units == 1:
+            return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if self.from_logits else 0.5)]
+        return ["accuracy"]
+
+    def signatures(self):
+        """`serve`, and `relevance`: `input` and `label` (-1: the predicted class) -> `relevance` and the explained `score`."""
+        fields = [*self.input_fields(), self._label_field()]
+        return {**super().signatures(), "relevance": (self._serve_relevance, fields)}
+
+    # --- verbs ---
+
+    def relevance(self, x, label=None, method=None, batch_size=64):
+        """What each input value adds to the score of a class (section II).
+
+        Args:
+            x: array `(n, ...)`, as the classifier takes it.
+            label: class to explain, a number or one for each sample; -1 or `None` means the predicted class.
+            method: instead of the constructor's.
+            batch_size: samples in one compiled call.
+
+        Returns:
+            Array of the shape of `x`. `"lrp"` and `"gradient_x_input"`: signed shares of the score; `"sensitivity"`: size of the
+            derivative; `"deconvolution"` and `"guided"`: the signal that arrives; `"random"`: uniform noise.
+        """
+        return self._in_batches(self._method(method), x, label, batch_size)[0]
+
+    def score(self, x, label=None, batch_size=256):
+        """The logit of a class, f(x) of the paper; arguments as in `relevance`. Returns `(n,)`."""
+        return self._in_batches("score", x, label, batch_size)[0]
+
+    def heatmap(self, x, label=None, method=None, reduce="auto", batch_size=64):
+        """One number a pixel: the relevances of its channels together (section II).
+
+        Args:
+            x: array `(n, ..., channels)`, as the classifier takes it.
+            label: as in `relevance`.
+            method: instead of the constructor's.
+            reduce: `"sum"`, `"l2"` or `"max"` (of absolute values); `"auto"` adds shares of the score and takes the length of derivatives.
+            batch_size: samples in one compiled call.
+
+        Returns:
+            Array `(n, ...)` without the last axis of `x`; inputs of one axis have no channels and keep it.
+        """
+        _check_choice("reduce", reduce, ("auto", "sum", "l2", "max"))
+        relevance = self.relevance(x, label, method, batch_size)
+        if relevance.ndim < 3:
+            return relevance
+        reduce = REDUCTIONS[self._method(method)] if reduce == "auto" else reduce
+        if reduce == "sum":
+            return relevance.sum(-1)
+        return np.linalg.norm(relevance, axis=-1) if reduce == "l2" else np.abs(relevance).max(-1)
+
+    def explain(self, x, label=None, methods=METHODS[:5]):
+        """Heat maps by several methods: dict, method -> `(n, ...)`. `zoo.plots.heatmaps(x, model.explain(x))` draws them."""
+        return {method: self.heatmap(x, label, method) for method in methods}
+
+    # --- machinery ---
+
+    def _method(self, method):
+        method = self.method if method is None else method
+        _check_choice("method", method, METHODS)
+        self._steps.check(method)
+        return method
+
+    def _label_field(self):
+        return Field("label", (), "int32", low=-1, high=self.num_classes - 1)
+
+    def _in_batches(self, what, x, label, batch_size):
+        self.check(x)
+        x = np.asarray(x, "float32")
+        label = np.broadcast_to(np.asarray(-1 if label is None else label), (len(x),)) if np.ndim(label) == 0 else np.asarray(label)
+        self._label_field().check(label)
+        if len(label) != len(x):
+            raise ValueError(f"`label` must be one class or {len(x)} classes. Received: {len(label)}")
+        label = label.astype("int32")
+        parts = [self._compiled[what](x[i : i + batch_size], label[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+        return [np.concatenate([ops.convert_to_numpy(part) for part in column]) for column in zip(*parts)]
+
+    @cached_property
+    def _compiled(self):
+        functions = {method: partial(self._explain, method=method) for method in METHODS}
+        functions["score"] = lambda x, label: (self._start(self._steps.forward(x)[-1], label)[1],)
+        return {name: autodiff.compiled(function, self) for name, function in functions.items()}
+
+    def _serve_relevance(self, inputs):
+        relevance, score = self._explain(inputs["input"], inputs["label"], self.method)
+        return {"relevance": relevance, "score": score}
+
+    def _explain(self, x, label, method):
+        x = ops.cast(x, "float32")
+        values = self._steps.forward(x)
+        start, score = self._start(values[-1], label)
+        if method == "random":
+            return keras.random.uniform(ops.shape(x), seed=self.seed_generator), score
+        relevance = self._steps.backward(values, start * values[-1] if method == "lrp" else start, method)
+        if method == "sensitivity":
+            relevance = ops.abs(relevance)
+        return relevance * x if method == "gradient_x_input" else relevance, score
+
+    def _start(self, logits, label):
+        """The weight of each logit in the explained score, `(batch, units)`, and the score."""
+        label = ops.cast(label, "int32")
+        if logits.shape[-1] == 1:
+            label = ops.where(label < 0, ops.cast(logits[:, 0] > 0, "int32"), label)
+            start = ops.cast(2 * label - 1, "float32")[:, None]
+        else:
+            label = ops.where(label < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), label)
+            start = ops.one_hot(label, logits.shape[-1], dtype="float32")
+        return start, ops.sum(start * logits, axis=-1)
+
+
+# --- the classifier ---
+
+
+def _network(classifier, sample_shape):
+    """The functional or Sequential model that `classifier` is, or that alone makes its output."""
+    if is_graph(classifier):
+        return classifier
+    x = np.random.default_rng(0).uniform(size=(2, *(n or 8 for n in sample_shape))).astype("float32")
+    expected = ops.convert_to_numpy(classifier(x, training=False))
+    for part in classifier.layers:
+        if isinstance(part, keras.Model) and getattr(part, "built", False):
+            try:
+                found = ops.convert_to_numpy(part(x, training=False))
+            except (ValueError, TypeError):
+                continue
+            if found.shape == expected.shape and np.allclose(found, expected, atol=1e-5):
+                return _network(part, sample_shape)
+    raise ValueError(
+        "`classifier` must be a functional or Sequential model, or one whose `call` only runs such a model, which it has as an attribute; "
+        f"what another `call` does cannot be followed; rebuild it with keras.Input. Received: {type(classifier).__name__}"
+    )
+
+
+def _check_choice(name, value, known):
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")
