@@ -215,8 +215,13 @@ def test_samples_follow_seeds(model):
 
 def test_the_language_model_learns_and_has_no_codes_to_serve():
     rnnlm = made(latent_dim=0)
-    history = rnnlm.fit(rnnlm.encode(TEXTS), epochs=3, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0] and set(history["kl"]) == {0.0}
+    rnnlm.compile(keras.optimizers.Adam(0.03))
+    ids = rnnlm.encode(TEXTS)
+    # without dropped words, whose noise hides what a few steps bring
+    before = rnnlm.evaluate(ids, verbose=0, return_dict=True)["loss"]
+    rnnlm.fit(ids, epochs=5, verbose=0)
+    after = rnnlm.evaluate(ids, verbose=0, return_dict=True)
+    assert after["loss"] < before and after["kl"] == 0
     assert set(rnnlm.signatures()) == {"serve", "serve_ids"} and not any("reader" in v.path for v in rnnlm.variables)
 
 
