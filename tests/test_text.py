@@ -60,3 +60,9 @@ def test_cooccurrence_vectors_are_the_singular_vectors_of_the_information():
     expected = expected * signs
     np.testing.assert_allclose(found, expected * 0.15 / expected.std(), atol=1e-4)
     assert found.dtype == np.float32
+
+
+def test_window_features():
+    first, second = text.window_features(["Cats", "sleep"])
+    assert first == {"word": "cats", "ending": "ats", "capital": True, "before": "", "behind": "sleep"}
+    assert second == {"word": "sleep", "ending": "eep", "capital": False, "before": "cats", "behind": ""}

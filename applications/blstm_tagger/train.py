@@ -74,24 +74,9 @@ def scores(model, test):
     return found
 
 
-def window(sentence):
-    """Features of each word: itself, its ending, how it is written, its neighbours."""
-    words = ["", *(word.lower() for word in sentence.words[:LENGTH]), "", ""]
-    return [
-        {
-            "word": words[i],
-            "ending": words[i][-3:],
-            "capital": sentence.words[i - 1][0].isupper(),
-            "before": words[i - 1],
-            "behind": words[i + 1],
-        }
-        for i in range(1, len(words) - 2)
-    ]
-
-
 def log_linear(tagged, test):
     """Accuracy of parts of speech by logistic regression on a window of words, in percent."""
-    x_train, x_test = ([row for s in part for row in window(s)] for part in (tagged, test))
+    x_train, x_test = ([row for s in part for row in text.window_features(s.words[:LENGTH])] for part in (tagged, test))
     y_train, y_test = ([tag for s in part for tag in s.pos[:LENGTH]] for part in (tagged, test))
     return 100 * make_pipeline(DictVectorizer(), LogisticRegression(C=10, max_iter=100)).fit(x_train, y_train).score(x_test, y_test)
 

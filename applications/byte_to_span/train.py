@@ -115,27 +115,13 @@ def malformed(model, test, constrained):
     return 100 * np.mean(wrong)
 
 
-def window(sentence):
-    """Features of each word: itself, its ending, how it is written, its neighbours."""
-    words = ["", *(word.lower() for word in sentence.words), ""]
-    return [
-        {
-            "word": words[i],
-            "ending": words[i][-3:],
-            "capital": sentence.words[i - 1][0].isupper(),
-            "before": words[i - 1],
-            "behind": words[i + 1],
-        }
-        for i in range(1, len(words) - 1)
-    ]
-
-
 def log_linear(sentences, test):
     """Accuracy of logistic regression that is given the words, by language, in percent; its spans are right by themselves."""
     classifier = make_pipeline(DictVectorizer(), LogisticRegression(C=3, max_iter=40, tol=1e-2))
-    classifier.fit([row for s in sentences for row in window(s)], [tag for s in sentences for tag in tags(s)])
+    classifier.fit([row for s in sentences for row in text.window_features(s.words)], [tag for s in sentences for tag in tags(s)])
     return {
-        language: 100 * classifier.score([row for s in part for row in window(s)], [tag for s in part for tag in tags(s)])
+        language: 100
+        * classifier.score([row for s in part for row in text.window_features(s.words)], [tag for s in part for tag in tags(s)])
         for language, part in test.items()
     }
 

@@ -66,7 +66,9 @@ class Distillation(WrappedClassifier):
         self.num_classes = num_outputs(teacher, self.sample_shape, teacher_from_logits, "teacher")
         found = num_outputs(student, self.sample_shape, from_logits, "student")
         if classes is not None and (
-            len(set(classes)) != len(classes) or not 0 < len(classes) < self.num_classes or not _within(classes, self)
+            len(set(classes)) != len(classes)
+            or not 0 < len(classes) < self.num_classes
+            or not all(0 <= number < self.num_classes for number in classes)
         ):
             raise ValueError(f"`classes` must be some of the classes 0 to {self.num_classes - 1}. Received: {classes}")
         expected = self.num_classes if classes is None else len(classes) + 1
@@ -205,7 +207,3 @@ class Distillation(WrappedClassifier):
         bias[label] += shift
         self.bias.assign(bias)
         return shift
-
-
-def _within(classes, model):
-    return all(0 <= number < model.num_classes for number in classes)

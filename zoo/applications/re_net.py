@@ -16,9 +16,10 @@ Differences from the paper:
 import keras
 from keras import layers
 
+from zoo.families.classification import Classification
 from zoo.layers.random_shift_flip import RandomShiftFlip
 from zoo.layers.re_net_layer import CELLS, ReNetLayer
-from zoo.model import Field, Model
+from zoo.model import Field
 
 # table 1: units of the ReNet layers and of the fully connected ones, flipping
 ARCHITECTURES = {
@@ -28,7 +29,7 @@ ARCHITECTURES = {
 }
 
 
-class ReNet(Model):
+class ReNet(Classification):
     """A classifier of ReNet layers and fully connected ones.
 
     Args:
@@ -46,8 +47,6 @@ class ReNet(Model):
         flip: whether half of the images are flipped in training, a quarter in each direction.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
-
-    output_name = "probabilities"
 
     def __init__(
         self,
@@ -100,29 +99,13 @@ class ReNet(Model):
         logits = layers.Dense(self.num_classes, name="logits")(x)
         return keras.Model(image, layers.Activation("softmax", dtype="float32", name="probabilities")(logits))
 
-    def call(self, x, training=False):
-        """Probabilities `(batch, num_classes)` of images."""
-        return self.network(x, training=training)
-
     def input_fields(self):
         """An image."""
         return [Field("image", tuple(self._chosen("input_shape")))]
 
-    def target_fields(self):
-        """The class."""
-        return [Field("label", (), "int32", 0, self.num_classes - 1)]
-
     def default_optimizer(self):
         """Adam (section 4.4)."""
         return keras.optimizers.Adam()
-
-    def default_loss(self):
-        """Cross-entropy."""
-        return keras.losses.SparseCategoricalCrossentropy()
-
-    def default_metrics(self):
-        """Accuracy."""
-        return ["accuracy"]
 
     @classmethod
     def example_config(cls):

@@ -114,10 +114,9 @@ def impute_series(series, normal):
         Array of the same shape.
     """
     filled = np.array(series, "float32")
-    for steps in (range(1, filled.shape[1]), range(filled.shape[1] - 2, -1, -1)):
-        for step in steps:
-            before = filled[:, step - 1 if steps.step > 0 else step + 1]
-            filled[:, step] = np.where(np.isnan(filled[:, step]), before, filled[:, step])
+    for way in (filled, filled[:, ::-1]):
+        for step in range(1, way.shape[1]):
+            way[:, step] = np.where(np.isnan(way[:, step]), way[:, step - 1], way[:, step])
     return np.where(np.isnan(filled), np.asarray(normal, "float32"), filled)
 
 

@@ -27,6 +27,7 @@ from zoo.text.spans import tags_of_spans as tags_of_spans
 from zoo.text.tokens import CAPITALS as CAPITALS
 from zoo.text.tokens import joined as joined
 from zoo.text.tokens import name_lookup as name_lookup
+from zoo.text.tokens import window_features as window_features
 from zoo.text.tokens import word_features as word_features
 from zoo.text.tokens import word_lookup as word_lookup
 from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors

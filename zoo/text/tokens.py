@@ -45,3 +45,19 @@ def word_features(texts, lookup, length=None):
     initial = tf.strings.lower(first, encoding="utf-8") != first
     code = tf.where(words == lower, 1, tf.where(words == upper, 2, tf.where(initial, 3, 4)))
     return lookup(lower), tf.where(words == "", 0, code)
+
+
+def window_features(words):
+    """Features of each word for a classifier that sees words: itself, its ending, how it is written, its neighbours.
+
+    Args:
+        words: list of words as written.
+
+    Returns:
+        List of dicts, one a word, as `sklearn.feature_extraction.DictVectorizer` takes them.
+    """
+    lower = ["", *(word.lower() for word in words), ""]
+    return [
+        {"word": word, "ending": word[-3:], "capital": written[0].isupper(), "before": before, "behind": behind}
+        for written, before, word, behind in zip(words, lower, lower[1:], lower[2:])
+    ]
