@@ -1,11 +1,10 @@
-"""The replay memories and environments against brute force and closed forms."""
+"""The replay memories and Blind Cliffwalk against brute force and closed forms."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, SortedOrder, SumTree, UniformReplay
-from zoo.environments.rollout import Rollout
 
 FIELDS = {"observation": ((2,), "float32"), "action": ((), "int32")}
 KINDS = {"uniform": UniformReplay, "proportional": ProportionalReplay, "rank": RankReplay}
@@ -224,61 +223,3 @@ def test_blind_cliffwalk_memory_is_every_sequence_played():
     assert len(data["action"]) == len(played) == 2**5 - 2 and data["reward"].sum() == 1
     columns = np.concatenate([v.reshape(len(v), -1) for v in data.values()], 1)
     np.testing.assert_array_equal(np.array(sorted(map(tuple, columns))), np.array(sorted(played), "float32"))
-
-
-class Counter:
-    """Counts up; ends at 3 (terminated), or at 2 steps after a reset at 5 (truncated)."""
-
-    def __new__(cls, start=0):
-        import gymnasium
-
-        class _Counter(gymnasium.Env):
-            observation_space = gymnasium.spaces.Box(0, 9, (1,), np.float64)
-            action_space = gymnasium.spaces.Discrete(2)
-
-            def reset(self, *, seed=None, options=None):
-                super().reset(seed=seed)
-                self.count, self.taken = start, 0
-                return np.array([float(start)]), {}
-
-            def step(self, action):
-                self.count, self.taken = self.count + 1, self.taken + 1
-                return np.array([float(self.count)]), 1.0, self.count == 3, self.taken == 2 and start == 5, {}
-
-        return _Counter()
-
-
-def test_rollout_tells_ends_from_time_limits():
-    from gymnasium.vector import SyncVectorEnv
-
-    def play(env, steps, envs):
-        rollout, kept, episodes = Rollout(env, seed=0), [], []
-        for _ in range(steps):
-            transitions, ended = rollout.step(np.zeros(envs, "int64"))
-            kept += zip(*(np.ravel(transitions[k]).tolist() for k in ("observation", "next_observation", "terminated")))
-            episodes += ended
-        return kept, episodes
-
-    counted = [(0.0, 1.0, 0.0), (1.0, 2.0, 0.0), (2.0, 3.0, 1.0)]
-    limited = [(5.0, 6.0, 0.0), (6.0, 7.0, 0.0)]
-    assert play(Counter(0), 6, 1) == (counted * 2, [(0, 3.0, 3)] * 2)
-    assert play(Counter(5), 4, 1) == (limited * 2, [(0, 2.0, 2)] * 2)
-    # a reset at the next step costs a step of its own
-    for mode, first, second in (("NextStep", 3, 4), ("SameStep", 4, 6), ("Disabled", 4, 6)):
-        env = SyncVectorEnv([lambda: Counter(0), lambda: Counter(5)], autoreset_mode=mode)
-        kept, episodes = play(env, 12, 2)
-        assert sorted(kept) == sorted(counted * first + limited * second), mode
-        assert sorted(episodes) == [(0, 3.0, 3)] * first + [(1, 2.0, 2)] * second, mode
-
-
-def test_rollout_takes_discrete_observations_and_refuses_other_spaces():
-    import gymnasium
-
-    rollout = Rollout(gymnasium.make("FrozenLake-v1"), seed=0)
-    assert rollout.observation_shape == (16,) and rollout.observations.tolist() == [[1.0] + [0.0] * 15]
-    with pytest.raises(ValueError, match="env.*discrete actions"):
-        Rollout(gymnasium.make("Pendulum-v1"))
-    with pytest.raises(ValueError, match="env.*Box"):
-        Rollout(gymnasium.make("Blackjack-v1"))
-    with pytest.raises(ValueError, match="env"):
-        Rollout("CartPole-v1")

@@ -22,15 +22,16 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
-from zoo.environments.rollout import Rollout
-from zoo.model import Field, Model
+from zoo.families.agent import Agent, check_choice, check_range
+from zoo.model import Field
 
 # (alpha, beta0) of each variant, table 3 of the paper
 EXPONENTS = {"proportional": (0.6, 0.4), "rank": (0.7, 0.5), "uniform": (0.0, 1.0)}
+MEMORY = ("observation", "action", "reward", "next_observation", "terminated")
 
 
-class PrioritizedDQN(Model):
-    """Q-learning from a prioritized memory; `fit(env, steps)` plays and learns, `act(observation)` plays.
+class PrioritizedDQN(Agent):
+    """Q-learning from a prioritized memory; `fit(env, steps)` plays and learns, `act(observation, epsilon=0.0)` plays.
 
     Defaults are those of the paper for Atari; small problems want a smaller memory, faster schedules and a larger learning rate, which is
     the optimizer's: 0.00025 / 4, or 0.00025 with uniform replay.
@@ -60,6 +61,7 @@ class PrioritizedDQN(Model):
     """
 
     output_name = "q_values"
+    update_logs = ("loss", "td_error")
 
     def __init__(
         self,
@@ -86,17 +88,16 @@ class PrioritizedDQN(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_choice("replay", replay, EXPONENTS)
-        _check_choice("network", network, ("mlp", "atari"))
-        for name, count in (("num_actions", num_actions), ("batch_size", batch_size), ("replay_period", replay_period)):
-            _check_range(name, count, 1)
+        check_choice("replay", replay, EXPONENTS)
+        check_choice("network", network, ("mlp", "atari"))
+        for name, count in (("batch_size", batch_size), ("replay_period", replay_period)):
+            check_range(name, count, 1)
         for name, share in (("gamma", gamma), ("beta0", beta0), ("epsilon_start", epsilon_start), ("epsilon_end", epsilon_end)):
-            _check_range(name, share, 0, 1)
+            check_range(name, share, 0, 1)
         for name, span in (("target_update", target_update), ("beta_steps", beta_steps), ("epsilon_steps", epsilon_steps)):
-            _check_range(name, span, 1)
-        _check_range("alpha", alpha, 0)
-        self.observation_shape = observation_shape
-        self.num_actions = num_actions
+            check_range(name, span, 1)
+        check_range("alpha", alpha, 0)
+        self._set_spaces(observation_shape, num_actions)
         self.hidden = hidden
         self.network = network
         self.replay = replay
@@ -119,10 +120,8 @@ class PrioritizedDQN(Model):
         self.target = keras.models.clone_model(self.online)
         self.target.trainable = False
         self.update_target()
-        self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
         self.memory = None
         self.td_errors = _LastBatch(batch_size, name="td_errors")
-        self._rng = np.random.default_rng(np.random.randint(2**31))
         self.compile()
 
     def call(self, x, training=False):
@@ -200,73 +199,22 @@ class PrioritizedDQN(Model):
 
     # --- learning ---
 
-    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=1000, seed=None):
-        """Play `env` and learn. A second call goes on where the first one ended: memory, schedules, optimizer.
+    def _explore(self, observations):
+        return self._choose(observations, self.epsilon)
 
-        Args:
-            env: a gymnasium environment with discrete actions, single or vectorised.
-            steps: steps to play, over all copies of a vectorised environment.
-            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
-            verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
-            log_every: steps in an epoch.
-            seed: of the environment's first reset.
-
-        Returns:
-            A Keras `History` with `loss`, `td_error` (mean size), `episode_return`, `episode_length` (means over the episodes that ended
-            in the epoch; NaN if none did), `epsilon`, `beta` and `steps`.
-
-        Raises:
-            ValueError: if `env` does not fit the agent, `steps` is below 1, or another loss was compiled.
-        """
-        _check_range("steps", steps, 1)
-        if not self._auto_loss:
-            raise ValueError("`loss` must be 'auto': the weighted TD error is the method itself. Received: another loss in `compile`")
-        rollout = self._rollout(env, seed)
-        iterations, length = -(-steps // rollout.envs), max(log_every // rollout.envs, 1)
-        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
-        tracker = keras.callbacks.CallbackList(
-            [*self._callbacks, *given],
-            add_history=True,
-            add_progbar=verbose != 0,
-            model=self,
-            verbose=1 if verbose == "auto" else verbose,
-            epochs=-(-iterations // length),
-            steps=length,
-        )
-        self.stop_training = False
-        tracker.on_train_begin()
-        for epoch, first in enumerate(range(0, iterations, length)):
-            tracker.on_epoch_begin(epoch)
-            logs = self._epoch(rollout, min(length, iterations - first), tracker)
-            tracker.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        tracker.on_train_end(logs)
-        return self.history
-
-    def _epoch(self, rollout, iterations, tracker):
-        updates, episodes = _Means("loss", "td_error"), _Means("episode_return", "episode_length")
-        for i in range(iterations):
-            tracker.on_train_batch_begin(i)
-            transitions, ended = rollout.step(self._explore(rollout.observations))
-            self.remember(**transitions)
-            for _, total, length in ended:
-                episodes.add(total, length)
-            for result in self._advance(rollout.envs):
-                updates.add(*result)
-            tracker.on_train_batch_end(i, {**updates.now(), **episodes.now()})
-        return {**updates.now(), **episodes.now(), "epsilon": self.epsilon, "beta": self.beta, "steps": int(self.steps)}
-
-    def _advance(self, envs):
-        """Count steps, and do the updates that have come due; gives their (loss, mean size of the TD errors)."""
-        before = int(self.steps)
-        after = before + envs
-        self.steps.assign(after)
+    def _experience(self, transitions, envs):
+        """Remember the step, and do the updates that have come due."""
+        self.remember(**{name: transitions[name] for name in MEMORY})
+        after = int(self.steps)
+        before = after - envs
         due = after // self.replay_period - max(before, self.learning_starts) // self.replay_period
-        results = [self.learn() for _ in range(due)]
+        results = [dict(zip(self.update_logs, self.learn())) for _ in range(due)]
         if after // self.target_update > before // self.target_update:
             self.update_target()
         return results
+
+    def _schedule_logs(self):
+        return {"epsilon": self.epsilon, "beta": self.beta}
 
     def remember(self, **transitions):
         """Put transitions into the memory, which `fit` does by itself; demonstrations of others are welcome too.
@@ -329,66 +277,13 @@ class PrioritizedDQN(Model):
 
     # --- playing ---
 
-    def act(self, observation, epsilon=0.0):
-        """The best action.
-
-        Args:
-            observation: array `observation_shape`, the number of a discrete one, or a batch of arrays.
-            epsilon: share of random actions.
-
-        Returns:
-            An int, or an array `(batch,)` for a batch.
-
-        Raises:
-            ValueError: if `observation` has another shape.
-        """
-        x = np.asarray(observation)
-        if x.ndim == 0 and x.dtype.kind in "iu":
-            x = np.arange(self.observation_shape[0]) == x
-        single = x.ndim == len(self.observation_shape)
-        x = (x[None] if single else x).astype("float32")
-        self.check(x)
-        actions = self._choose(x, epsilon)
-        return int(actions[0]) if single else actions
-
-    def evaluate(self, env=None, episodes=10, epsilon=0.0, seed=None):
-        """Play without learning.
-
-        Args:
-            env: as in `fit`; each copy of a vectorised one plays the same number of episodes.
-            episodes: at least so many.
-            epsilon: share of random actions.
-            seed: of the first reset.
-
-        Returns:
-            Dict of `mean_return`, `std_return`, `mean_length` and `episodes`.
-
-        Raises:
-            ValueError: if `env` does not fit the agent, or `episodes` is below 1.
-        """
-        _check_range("episodes", episodes, 1)
-        rollout = self._rollout(env, seed)
-        each = -(-episodes // rollout.envs)
-        played, counts = [], np.zeros(rollout.envs, "int64")
-        while counts.min() < each:
-            _, ended = rollout.step(self._choose(rollout.observations, epsilon))
-            for episode in ended:
-                counts[episode[0]] += 1
-                if counts[episode[0]] <= each:
-                    played.append(episode)
-        _, returns, lengths = np.array(played).T
-        statistics = {"mean_return": returns.mean(), "std_return": returns.std(), "mean_length": lengths.mean()}
-        return {**{name: float(value) for name, value in statistics.items()}, "episodes": len(played)}
-
     def signatures(self):
         """`serve` gives action values; `act` the best action."""
         act = (lambda observation: {"action": ops.argmax(self(observation, training=False), axis=1)}, self.input_fields())
         return {**super().signatures(), "act": act}
 
-    def _explore(self, observations):
-        return self._choose(observations, self.epsilon)
-
-    def _choose(self, observations, epsilon):
+    def _choose(self, observations, epsilon=0.0):
+        """The best actions; a share of `epsilon` at random."""
         random = self._rng.random(len(observations)) < epsilon
         actions = self._rng.integers(self.num_actions, size=len(observations))
         return actions if random.all() else np.where(random, actions, ops.convert_to_numpy(self._best(observations)))
@@ -396,13 +291,6 @@ class PrioritizedDQN(Model):
     @cached_property
     def _best(self):
         return autodiff.compiled(lambda x: ops.argmax(self.online(x, training=False), axis=1), self.online)
-
-    def _rollout(self, env, seed):
-        rollout = Rollout(env, int(self._rng.integers(2**31)) if seed is None else seed)
-        ours, theirs = (tuple(self.observation_shape), self.num_actions), (rollout.observation_shape, rollout.num_actions)
-        if ours != theirs:
-            raise ValueError(f"`env` must have the agent's observation shape and actions, {ours[0]} and {ours[1]}. Received: {theirs}")
-        return rollout
 
     def _new_memory(self, dtype):
         fields = {
@@ -464,28 +352,3 @@ def _atari(shape, num_actions):
         x = layers.Conv2D(filters, kernel, stride, activation="relu")(x)
     x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
     return keras.Model(inputs, layers.Dense(num_actions, dtype="float32", name="q_values")(x))
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {sorted(choices)}. Received: {value!r}")
-
-
-def _check_range(name, value, low, high=None):
-    """`None` passes."""
-    if value is not None and not (low <= value and (high is None or value <= high)):
-        raise ValueError(f"`{name}` must be at least {low}{'' if high is None else f' and at most {high}'}. Received: {value!r}")
-
-
-class _Means:
-    """Running means by name, NaN before the first values."""
-
-    def __init__(self, *names):
-        self.names, self.sums, self.count = names, [0.0] * len(names), 0
-
-    def add(self, *values):
-        self.sums = [total + value for total, value in zip(self.sums, values)]
-        self.count += 1
-
-    def now(self):
-        return {name: total / self.count if self.count else float("nan") for name, total in zip(self.names, self.sums)}

@@ -7,11 +7,12 @@ class Rollout:
     """Plays a gymnasium environment on and on.
 
     A transition says `terminated` only where the environment's own end was reached; a truncated one (a time limit) is an ordinary
-    transition, whose next state still has a value. Discrete observations come one-hot.
+    transition, whose next state still has a value. Discrete observations come one-hot. Continuous actions are cut to the limits of the
+    environment on their way there; the transition keeps them as they were chosen.
 
     Args:
-        env: a `gymnasium.Env` or `gymnasium.vector.VectorEnv` with discrete actions. A vectorised one may reset in any of gymnasium's ways:
-            at the step after an end (the default), at the same step, or when it is told to.
+        env: a `gymnasium.Env` or `gymnasium.vector.VectorEnv` with `Discrete` or `Box` actions. A vectorised one may reset in any of
+            gymnasium's ways: at the step after an end (the default), at the same step, or when it is told to.
         seed: of the first reset.
 
     Raises:
@@ -21,7 +22,10 @@ class Rollout:
     def __init__(self, env, seed=None):
         self.env, self.envs = env, getattr(env, "num_envs", 1)
         self.is_vector = hasattr(env, "num_envs")
-        self.num_actions, self.observation_shape, self._states = _spaces(env, self.is_vector)
+        actions = env.single_action_space if self.is_vector else getattr(env, "action_space", None)
+        self.num_actions, self.action_shape = _actions(env, actions)
+        self._limits = None if self.num_actions else (actions.low, actions.high)
+        self.observation_shape, self._states = _observations(env.single_observation_space if self.is_vector else env.observation_space)
         mode = (getattr(env, "metadata", None) or {}).get("autoreset_mode")
         self._mode = getattr(mode, "value", "NextStep") if self.is_vector else "Disabled"
         self.observations = self._batch(env.reset(seed=seed)[0])
@@ -32,13 +36,18 @@ class Rollout:
         """Take a step in every environment.
 
         Args:
-            actions: whole numbers `(envs,)`.
+            actions: whole numbers `(envs,)`, or floats `(envs, *action_shape)`.
 
         Returns:
-            `transitions, episodes`: dict of `observation`, `action`, `reward`, `next_observation`, `terminated`, one row an environment
-            that took a step (and did not just reset); list of (environment, return, length) of the episodes that ended.
+            `transitions, episodes`: dict of `observation`, `action`, `reward`, `next_observation`, `terminated`, `truncated` and `env`
+            (which of the environments), one row an environment that took a step (and did not just reset); list of (environment, return,
+            length) of the episodes that ended.
         """
-        following, reward, terminated, truncated, info = self.env.step(actions if self.is_vector else int(actions[0]))
+        actions = np.asarray(actions, "int32" if self.num_actions else "float32")
+        sent = actions if self.num_actions else np.clip(actions, *self._limits)
+        if not self.is_vector:
+            sent = int(sent[0]) if self.num_actions else sent[0]
+        following, reward, terminated, truncated, info = self.env.step(sent)
         reward, terminated, truncated = (np.reshape(a, self.envs) for a in (reward, terminated, truncated))
         played = ~self._resetting
         ended = (terminated.astype(bool) | truncated.astype(bool)) & played
@@ -48,10 +57,12 @@ class Rollout:
             reached[ended] = self._rows(np.stack([info["final_obs"][i] for i in np.flatnonzero(ended)]))
         transitions = {
             "observation": self.observations[played],
-            "action": np.asarray(actions, "int32")[played],
+            "action": actions[played],
             "reward": reward[played].astype("float32"),
             "next_observation": reached[played],
             "terminated": terminated[played].astype("float32"),
+            "truncated": truncated[played].astype("float32"),
+            "env": np.flatnonzero(played),
         }
         self._returns += reward * played
         self._lengths += played
@@ -75,19 +86,24 @@ class Rollout:
         return batch.astype("float32") if batch.dtype.kind == "f" else batch.copy()
 
 
-def _spaces(env, is_vector):
-    """Number of actions, shape of an observation, and number of states of a discrete one (0 of a box)."""
-    if not hasattr(env, "step") or not hasattr(env, "action_space"):
+def _actions(env, space):
+    """Number of discrete actions or `None`, and shape of a continuous one or `None`."""
+    if not hasattr(env, "step") or space is None:
         raise ValueError(f"`env` must be a gymnasium environment. Received: {env!r}")
-    actions = env.single_action_space if is_vector else env.action_space
-    observations = env.single_observation_space if is_vector else env.observation_space
-    if type(actions).__name__ != "Discrete" or actions.start != 0:
-        raise ValueError(f"`env` must have discrete actions that count from 0. Received: {actions}")
-    if type(observations).__name__ == "Discrete" and observations.start == 0:
-        return int(actions.n), (int(observations.n),), int(observations.n)
-    if type(observations).__name__ != "Box":
+    if type(space).__name__ == "Discrete" and space.start == 0:
+        return int(space.n), None
+    if type(space).__name__ == "Box" and space.dtype.kind == "f":
+        return None, tuple(space.shape)
+    raise ValueError(f"`env` must have Discrete actions that count from 0, or a Box of floats. Received: {space}")
+
+
+def _observations(space):
+    """Shape of an observation, and number of states of a discrete one (0 of a box)."""
+    if type(space).__name__ == "Discrete" and space.start == 0:
+        return (int(space.n),), int(space.n)
+    if type(space).__name__ != "Box":
         raise ValueError(
             "`env` must have Box observations or Discrete ones that count from 0; gymnasium's FlattenObservation makes a Box of others. "
-            f"Received: {observations}"
+            f"Received: {space}"
         )
-    return int(actions.n), tuple(observations.shape), 0
+    return tuple(space.shape), 0

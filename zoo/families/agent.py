@@ -1,0 +1,207 @@
+"""What agents share: playing a gymnasium environment while they learn, playing it without, and acting on single observations."""
+
+import keras
+import numpy as np
+
+from zoo.environments.rollout import Rollout
+from zoo.model import Field, Model
+
+
+class Agent(Model):
+    """Observation `(batch, *observation_shape)` -> what the method decides by.
+
+    A method calls `_set_spaces` in its constructor, names in `update_logs` what its updates report, and overrides `_choose` (actions
+    without learning), `_explore` (actions while learning) and `_experience` (what it makes of a step).
+    """
+
+    update_logs: tuple[str, ...] = ("loss",)
+
+    def _set_spaces(self, observation_shape, num_actions=None, action_shape=None):
+        if (num_actions is None) == (action_shape is None):
+            raise ValueError(
+                "One of `num_actions` (discrete) and `action_shape` (continuous) must be given. "
+                f"Received: num_actions={num_actions}, action_shape={action_shape}"
+            )
+        check_range("num_actions", num_actions, 1)
+        self.observation_shape, self.num_actions, self.action_shape = observation_shape, num_actions, action_shape
+        self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
+        self._rng = np.random.default_rng(np.random.randint(2**31))
+
+    def input_fields(self):
+        """Observations."""
+        return [Field("observation", tuple(self.observation_shape))]
+
+    # --- what a method overrides ---
+
+    def _choose(self, observations):
+        """Actions `(batch, ...)`, NumPy, for play; keyword arguments are what `act` and `evaluate` take besides."""
+        raise NotImplementedError
+
+    def _explore(self, observations):
+        """Actions for learning."""
+        raise NotImplementedError
+
+    def _experience(self, transitions, envs):
+        """Keep what `Rollout.step` gave after a step of `envs` environments, and learn when it is time.
+
+        `steps` is counted already.
+
+        Returns:
+            A list with a dict by `update_logs` for each update that was made.
+        """
+        raise NotImplementedError
+
+    def _schedule_logs(self):
+        """What else the history shows at the end of an epoch."""
+        return {}
+
+    # --- learning and playing ---
+
+    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=1000, seed=None):
+        """Play `env` and learn. A second call goes on where the first one ended: memory, schedules, optimizer.
+
+        Args:
+            env: a gymnasium environment, single or vectorised, with the agent's observations and actions.
+            steps: steps to play, over all copies of a vectorised environment.
+            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
+            verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
+            log_every: steps in an epoch.
+            seed: of the environment's first reset.
+
+        Returns:
+            A Keras `History` with the means of what updates report (`loss` and others), `episode_return` and `episode_length` (means over
+            the episodes that ended in the epoch), all of them NaN where nothing happened; the schedules, and `steps`.
+
+        Raises:
+            ValueError: if `env` does not fit the agent, `steps` is below 1, or another loss was compiled.
+        """
+        check_range("steps", steps, 1)
+        if not self._auto_loss:
+            raise ValueError("`loss` must be 'auto': an agent's objective is the method itself. Received: another loss in `compile`")
+        rollout = self._rollout(env, seed)
+        iterations, length = -(-steps // rollout.envs), max(log_every // rollout.envs, 1)
+        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+        tracker = keras.callbacks.CallbackList(
+            [*self._callbacks, *given],
+            add_history=True,
+            add_progbar=verbose != 0,
+            model=self,
+            verbose=1 if verbose == "auto" else verbose,
+            epochs=-(-iterations // length),
+            steps=length,
+        )
+        self.stop_training = False
+        tracker.on_train_begin()
+        for epoch, first in enumerate(range(0, iterations, length)):
+            tracker.on_epoch_begin(epoch)
+            logs = self._epoch(rollout, min(length, iterations - first), tracker)
+            tracker.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        tracker.on_train_end(logs)
+        return self.history
+
+    def _epoch(self, rollout, iterations, tracker):
+        means = _Means(*self.update_logs, "episode_return", "episode_length")
+        for i in range(iterations):
+            tracker.on_train_batch_begin(i)
+            transitions, ended = rollout.step(self._explore(rollout.observations))
+            for _, total, length in ended:
+                means.add(episode_return=total, episode_length=length)
+            self.steps.assign(int(self.steps) + rollout.envs)
+            for update in self._experience(transitions, rollout.envs):
+                means.add(**update)
+            tracker.on_train_batch_end(i, means.now())
+        return {**means.now(), **self._schedule_logs(), "steps": int(self.steps)}
+
+    def act(self, observation, **how):
+        """The action of the agent when it does not learn.
+
+        Args:
+            observation: array `observation_shape`, the number of a discrete one, or a batch of arrays.
+            **how: keyword arguments of the method's own way to choose.
+
+        Returns:
+            An int or an array `action_shape`; an array with a batch axis for a batch.
+
+        Raises:
+            ValueError: if `observation` has another shape.
+        """
+        x = np.asarray(observation)
+        if x.ndim == 0 and x.dtype.kind in "iu":
+            x = np.arange(self.observation_shape[0]) == x
+        single = x.ndim == len(self.observation_shape)
+        x = (x[None] if single else x).astype("float32")
+        self.check(x)
+        actions = self._choose(x, **how)
+        if not single:
+            return actions
+        return int(actions[0]) if self.action_shape is None else actions[0]
+
+    def evaluate(self, env=None, episodes=10, seed=None, **how):
+        """Play without learning.
+
+        Args:
+            env: as in `fit`; each copy of a vectorised one plays the same number of episodes.
+            episodes: at least so many.
+            seed: of the first reset.
+            **how: as in `act`.
+
+        Returns:
+            Dict of `mean_return`, `std_return`, `mean_length` and `episodes`.
+
+        Raises:
+            ValueError: if `env` does not fit the agent, or `episodes` is below 1.
+        """
+        check_range("episodes", episodes, 1)
+        rollout = self._rollout(env, seed)
+        each = -(-episodes // rollout.envs)
+        played, counts = [], np.zeros(rollout.envs, "int64")
+        while counts.min() < each:
+            _, ended = rollout.step(self._choose(rollout.observations, **how))
+            for episode in ended:
+                counts[episode[0]] += 1
+                if counts[episode[0]] <= each:
+                    played.append(episode)
+        _, returns, lengths = np.array(played).T
+        statistics = {"mean_return": returns.mean(), "std_return": returns.std(), "mean_length": lengths.mean()}
+        return {**{name: float(value) for name, value in statistics.items()}, "episodes": len(played)}
+
+    def _rollout(self, env, seed):
+        """What is played: `envs`, `observations`, and `step(actions)` as in `Rollout`."""
+        rollout = Rollout(env, int(self._rng.integers(2**31)) if seed is None else seed)
+        ours = (tuple(self.observation_shape), self.num_actions, self.action_shape and tuple(self.action_shape))
+        theirs = (rollout.observation_shape, rollout.num_actions, rollout.action_shape)
+        if ours != theirs:
+            raise ValueError(
+                "`env` must have the agent's observation shape, number of actions and shape of an action, "
+                f"{', '.join(map(str, ours))}. Received: {', '.join(map(str, theirs))}"
+            )
+        return rollout
+
+
+def check_choice(name, value, choices):
+    """Raise a `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {sorted(choices)}. Received: {value!r}")
+
+
+def check_range(name, value, low, high=None):
+    """Raise a `ValueError` unless `value` is `None` or from `low` to `high`."""
+    if value is not None and not (low <= value and (high is None or value <= high)):
+        raise ValueError(f"`{name}` must be at least {low}{'' if high is None else f' and at most {high}'}. Received: {value!r}")
+
+
+class _Means:
+    """Running means by name, NaN before the first value."""
+
+    def __init__(self, *names):
+        self.sums, self.counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
+
+    def add(self, **values):
+        for name, value in values.items():
+            self.sums[name] += value
+            self.counts[name] += 1
+
+    def now(self):
+        return {name: total / self.counts[name] if self.counts[name] else float("nan") for name, total in self.sums.items()}
