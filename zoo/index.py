@@ -120,7 +120,7 @@ ENTRIES = (
         "Papernot et al.",
         2015,
         "1511.04508",
-        "Trains a classifier on the soft labels of its twin, both at a high temperature, which hides its gradients; the card shows who finds them.",
+        "Trains a classifier on the soft labels of its twin at a high temperature, which hides gradients; the card shows who finds them.",
     ),
     Entry(
         12,

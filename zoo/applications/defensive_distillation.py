@@ -5,8 +5,8 @@ arXiv 1511.04508. A teacher is trained on the classes with a softmax at temperat
 probabilities, at T too. The student is used at temperature 1: its logits, about T times as large as usual, saturate the softmax, and
 attacks that follow the derivatives of the probabilities, or of the loss, find nothing to follow.
 
-This is a measure of such attacks and not a protection. Carlini and Wagner (arXiv 1607.04311, 1608.04644) showed that the logits divided by T
-have all the derivatives that an attack needs, and that attacks on the logits succeed as often as without the defence.
+This stops such attacks and no others. Carlini and Wagner (arXiv 1607.04311, 1608.04644) showed that the logits divided by T have all the
+derivatives that an attack needs, and that attacks on the logits succeed as often as without the defence.
 `zoo.attacks.carlini_wagner` is theirs, `at_temperature` the way around the softmax, and the card of the preset shows both.
 
 Shapes: input as the classifiers take it -> probabilities `(batch, classes)` of the student: at temperature T while it trains, at 1 after.
@@ -101,7 +101,7 @@ class DefensiveDistillation(Model):
     # --- training ---
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """Train the teacher on the classes, then the student on the teacher's soft labels (section IV-A).
+        """Train the teacher on the classes, then the student on the teacher's soft labels (section III).
 
         Arguments are those of `keras.Model.fit`; both trainings use them, but callbacks and validation are the student's alone. The teacher
         has a new optimizer, with the settings of the student's.
@@ -126,13 +126,14 @@ class DefensiveDistillation(Model):
         self.teacher.trainable = True
         try:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            trainer.compile(optimizer, loss, metrics=["accuracy"], jit_compile=self.jit_compile, run_eagerly=self.run_eagerly)
+            options_of = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}
+            trainer.compile(optimizer, loss, metrics=["accuracy"], **options_of)
             return trainer.fit(x, y, *args, **options).history
         finally:
             self.teacher.trainable = False
 
     def objective(self, x, y, y_pred, sample_weight, training):
-        """Cross-entropy with the teacher's probabilities, both at temperature T (equation 7), and with the classes by `hard_weight`."""
+        """Cross-entropy with the teacher's probabilities, both at temperature T, and with the classes by `hard_weight`."""
         if training:
             log_p = ops.log(ops.maximum(y_pred, 1e-30))
         else:
@@ -160,7 +161,7 @@ class DefensiveDistillation(Model):
         return ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1) if outputs.shape[-1] == 1 else outputs
 
     def gradient_amplitude(self, x, temperature=1.0, batch_size=256):
-        """Mean size of the derivatives of all probabilities by all input numbers (section V-C); `(n,)`.
+        """Mean size of the derivatives of all probabilities by all input numbers, the sensitivity of section V; `(n,)`.
 
         Args:
             x: `(n, ...)`.
@@ -172,7 +173,7 @@ class DefensiveDistillation(Model):
         return self._in_batches(lambda part: run(part, np.float32(temperature)), x, batch_size)[0]
 
     def robustness(self, x, gamma=112 / 784, temperature=1.0, batch_size=64):
-        """Mean share of features that must change for another class to be seen (equations 3 and 4, section V-D).
+        """Mean share of features that must change for another class to be seen, the robustness of sections III and V.
 
         The saliency map attack on the probabilities is run for every other class, and the least of its changes counts.
 

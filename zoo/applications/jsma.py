@@ -105,7 +105,7 @@ class JSMA(AnalysedClassifier):
 
     # --- verbs ---
 
-    def attack(self, x, target, gamma=None, batch_size=256):
+    def attack(self, x, target, gamma=None, batch_size=64):
         """Samples of a target class, made from others by few changes (algorithms 1 to 3).
 
         Args:
@@ -119,30 +119,33 @@ class JSMA(AnalysedClassifier):
             features that differ. A sample that is of the target class already stays as it is.
         """
         x, target = self._checked(x, target)
-        return attacks.Attacked(*self._in_batches("attack", batch_size, x, target, np.full(len(x), self._rounds(gamma), "int32")))
+        rounds = self._rounds(gamma)
+        # most arrive early: the others go on in fewer batches
+        *_, (samples, success) = self._stages(x, target, (rounds // 4, rounds // 2, rounds), batch_size)
+        return attacks.Attacked(samples, success, np.sum((samples != x).reshape(len(x), -1), axis=1))
 
-    def attack_all(self, x, gamma=None, batch_size=256):
+    def attack_all(self, x, gamma=None, batch_size=64):
         """`attack` for all classes: `samples` `(n, classes, ...)`, `success` and `changed` `(n, classes)`; arguments as there."""
         x, target = self._with_all_targets(x)
         found = self.attack(x, target, gamma, batch_size)
         return attacks.Attacked(*(np.reshape(part, (-1, self.num_classes, *part.shape[1:])) for part in found))
 
-    def saliency(self, x, target, batch_size=256):
+    def saliency(self, x, target, batch_size=64):
         """How much each feature helps towards a class (equation 8, or 9 where features fall); `(n, ...)`, at least 0."""
         return self._in_batches("saliency", batch_size, *self._checked(x, target))[0]
 
-    def adversarial_distance(self, x, target, batch_size=256):
+    def adversarial_distance(self, x, target, batch_size=64):
         """The share of features that do not help towards a class (equation 14); `(n,)`, 1 is farthest."""
         maps = self.saliency(x, target, batch_size)
         return 1.0 - np.mean(maps.reshape(len(maps), -1) > 0, axis=1)
 
-    def robustness(self, x, batch_size=256):
+    def robustness(self, x, batch_size=64):
         """The smallest adversarial distance of samples from classes other than their predicted ones (equation 15)."""
         copies, target = self._with_all_targets(x)
         distance = self.adversarial_distance(copies, target, batch_size).reshape(-1, self.num_classes)
         return float(np.min(distance, where=self._classes(x, batch_size)[:, None] != np.arange(self.num_classes), initial=1.0))
 
-    def hardness(self, x, y, distortions=DISTORTIONS, batch_size=256):
+    def hardness(self, x, y, distortions=DISTORTIONS, batch_size=64):
         """How hard it is to turn each class into each other: distortion, integrated over the success rate (equations 12 and 13).
 
         Attacks are run with each of the largest distortions. Each gives the share of samples that reach the target, and the mean share of
@@ -197,21 +200,28 @@ class JSMA(AnalysedClassifier):
         rounds = [self._rounds(gamma) for gamma in distortions]
         if len(rounds) < 2 or rounds != sorted(rounds):
             raise ValueError(f"`distortions` must be two or more shares, in rising order. Received: {distortions}")
-        samples, done, found = x, 0, []
-        for until in rounds:
-            # an attack goes on where one of fewer rounds has ended
-            more = np.full(len(x), until - done, "int32")
-            samples, success, _ = self._in_batches("attack", batch_size, samples, target, more)
-            done = until
-            found.append((success, np.mean((samples != x).reshape(len(x), -1), axis=1)))
+        found = [(s, np.mean((samples != x).reshape(len(x), -1), axis=1)) for samples, s in self._stages(x, target, rounds, batch_size)]
         return (np.reshape(part, (len(rounds), -1, self.num_classes)) for part in zip(*found))
+
+    def _stages(self, x, target, rounds, batch_size):
+        """Samples and success after each number of rounds: an attack goes on where that of fewer rounds has ended."""
+        samples, success, done, batch_size = x.copy(), np.zeros(len(x), bool), 0, min(batch_size, len(x))
+        for until in rounds:
+            going = np.flatnonzero(~success)
+            if len(going):
+                more = np.full(len(going), until - done, "int32")
+                samples[going], success[going], _ = self._in_batches("attack", batch_size, samples[going], target[going], more)
+            done = until
+            yield samples.copy(), success.copy()
 
     def _classes(self, x, batch_size):
         return self._in_batches("classes", batch_size, np.asarray(x, "float32"))[0]
 
     def _in_batches(self, what, batch_size, *arrays):
-        parts = [self._compiled[what](*(a[i : i + batch_size] for a in arrays)) for i in range(0, len(arrays[0]), batch_size)]
-        return [np.concatenate([ops.convert_to_numpy(part) for part in column]) for column in zip(*parts)]
+        # every batch of one size, filled up with the last sample: one compiled function, however many there are
+        rows = np.minimum(np.arange(-(-len(arrays[0]) // batch_size) * batch_size), len(arrays[0]) - 1).reshape(-1, batch_size)
+        parts = [self._compiled[what](*(a[chosen] for a in arrays)) for chosen in rows]
+        return [np.concatenate([ops.convert_to_numpy(part) for part in column])[: len(arrays[0])] for column in zip(*parts)]
 
     @cached_property
     def _compiled(self):

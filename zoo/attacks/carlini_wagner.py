@@ -4,8 +4,10 @@ A sample is low + (high - low)(tanh w + 1) / 2, so that it stays between the lim
 times f, the amount of logit by which the attack still misses (f6 of the paper). What the norms differ in is written around that descent.
 The whole attack of a batch is one loop in a graph, every sample with its own c.
 
-Differences from the paper: the budget is steps times searches for every sample, without early stops; the linf attack halves the misses of c
-by doubling it once a search, not in a loop of its own; the l0 attack lets go of a share of the numbers at once, and searches c by factors.
+Differences from the paper:
+1. Every sample gets `steps` times `searches` steps; none stops early.
+2. A search of the linf attack that misses doubles c, and one of the l0 attack raises it tenfold; neither has a loop of its own for c.
+3. The l0 attack lets go of a fifth of the numbers at once, and of one at the least.
 """
 
 from typing import NamedTuple
@@ -18,12 +20,12 @@ from zoo import autodiff
 # searches by default: of c by bisection (l2), of the limit tau (linf), of the set of numbers that may change (l0)
 SEARCHES = {"l2": 9, "linf": 30, "l0": 30}
 LARGEST = 1e10
-# where c starts in linf and l0, which only raise it
+# what is left of tau after a success, and the share of the numbers that may change no more
 SHRINK, RELEASED = 0.9, 0.2
 
 
 class Nearest(NamedTuple):
-    """What `carlini_wagner` gives: samples `(batch, ...)`, unchanged where it fails; success `(batch,)`; distance `(batch,)` in the norm."""
+    """What `carlini_wagner` gives: samples `(batch, ...)`, unchanged where it fails; success and distance in the norm, `(batch,)`."""
 
     samples: object
     success: object
@@ -50,8 +52,8 @@ def carlini_wagner(
         logits: function from `(batch, ...)` to `(batch, classes)`; log-probabilities do as well.
         x: `(batch, ...)` between the limits.
         y: classes `(batch,)`: the ones to leave, or the targets.
-        norm: `"l2"`: bisection of c. `"linf"`: what exceeds a limit tau counts, and tau falls to 0.9 of what was reached. `"l0"`: an l2 attack
-            on fewer and fewer numbers; those that matter least, by derivative times change, are let go.
+        norm: `"l2"`: bisection of c. `"linf"`: what exceeds a limit tau counts, and tau falls to 0.9 of what was reached. `"l0"`: an l2
+            attack on fewer and fewer numbers; those that matter least, by derivative times change, are let go.
         targeted: whether `y` are targets.
         confidence: by how much the logit of the class reached must exceed all others, kappa of the paper.
         low: smallest legal number.

@@ -38,7 +38,7 @@ def saliency_map(alpha, beta, increase=True):
 
 
 def best_features(alpha, beta, open_features, increase=True):
-    """The feature with the largest saliency in each sample (algorithm 1); arguments and results as of `best_pairs`, with one index twice."""
+    """The feature with the largest saliency in each sample (algorithm 1); arguments and results as of `best_pairs`, one index twice."""
     alpha, beta = _scaled(alpha), _scaled(beta)
     score = ops.where(open_features, saliency_map(alpha, beta, increase), 0.0)
     best = ops.cast(ops.argmax(score, axis=-1), "int32")
@@ -71,7 +71,7 @@ def best_pairs(alpha, beta, open_features, increase=True, chunk=32):
     a, b = ops.take_along_axis(a, order, axis=-1), ops.take_along_axis(b, order, axis=-1)
     _, second = ops.associative_scan(_two_largest, (b, ops.full_like(b, NONE)), axis=1)
     # among the features before this one, which have larger a, at most one has larger b
-    kept = b > ops.pad(ops.reshape(second, (-1, features))[:, :-1], ((0, 0), (1, 0)), constant_values=NONE)
+    kept = b > ops.pad(ops.reshape(second, ops.shape(a))[:, :-1], ((0, 0), (1, 0)), constant_values=NONE)
     # the kept ones first; a whole number of chunks
     first = ops.argsort(ops.where(kept, 0, features) + ops.arange(features), axis=-1)
     padding = ((0, 0), (0, -features % chunk))
@@ -98,9 +98,7 @@ def best_pairs(alpha, beta, open_features, increase=True, chunk=32):
     return p, q, value > 0
 
 
-def jacobian_saliency(
-    function, x, target, theta=1.0, gamma=0.145, low=0.0, high=1.0, pairs=True, rounds=None, chunk=32
-):
+def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high=1.0, pairs=True, rounds=None, chunk=32):
     """Change pairs of features by `theta` until the class is `target` (algorithms 1 and 2), for a whole batch in one loop.
 
     Each round changes the pair of largest saliency in every sample that has not arrived. Features that reach a limit leave the search.
