@@ -79,7 +79,8 @@ def test_derivatives_vanish_as_the_closed_form_does():
         _, found = attacks.jacobian(model.at_temperature(t), ops.convert_to_tensor(X))
         np.testing.assert_allclose(found, expected, atol=1e-5)
         sizes.append(model.gradient_amplitude(X, t, batch_size=7))
-        np.testing.assert_allclose(sizes[-1], np.abs(expected).mean((1, 2)), rtol=2e-2, atol=1e-7)
+        # weights of 30 leave rounding errors of some 1e-6 where p is near 0 or 1
+        np.testing.assert_allclose(sizes[-1], np.abs(expected).mean((1, 2)), rtol=1e-3, atol=2e-6)
     assert np.median(sizes[0]) < 1e-2 * np.median(sizes[1])
 
 
