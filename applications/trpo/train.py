@@ -26,9 +26,9 @@ NAMES = {"trust_region": "trust region", "natural": "natural gradient", "vanilla
 VALUE, VINE = "trust region, value baseline", "trust region, vine"
 VINE_SETTINGS = {"procedure": "vine", "vine_paths": 2, "vine_states": 20, "vine_length": 25}
 NOTES = f"""Grid: 4 x 4 states, moves slip to a side with probability 0.2, a goal of 1 and two pits of -1 end it, discount 0.95;
-linear policy, {GRID_STEPS} steps in batches of {GRID_BATCH}. CartPole: {STEPS} steps in batches of {BATCH} (the paper: 50,000 in a batch), one
-layer of 30 units; rewards are summed up with a discount of 0.99, without a baseline as in the paper. The trust region has the paper's
-divergence of 0.01 throughout. Lengths of the other steps were chosen on seed 100: grid {GRID_RATES}, CartPole {RATES}.
+linear policy, {GRID_STEPS} steps in batches of {GRID_BATCH}. CartPole: {STEPS} steps in batches of {BATCH} (the paper: 50,000 in a
+batch), one layer of 30 units; rewards are summed up with a discount of 0.99, without a baseline as in the paper. The trust region has
+the paper's divergence of 0.01 throughout. Lengths of the other steps were chosen on seed 100: grid {GRID_RATES}, CartPole {RATES}.
 The vine plays one environment: paths, then from {VINE_SETTINGS["vine_states"]} of their states both actions, for
 {VINE_SETTINGS["vine_length"]} steps each; all of it counts. After training {EPISODES} episodes of CartPole are played by draws from the
 policy. The time of sb3-contrib and its returns are in the benchmark."""

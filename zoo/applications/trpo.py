@@ -16,8 +16,8 @@ Differences from the paper:
    (Schulman et al. 2016, arXiv 1506.02438), off by default. It is fitted by Gauss-Newton steps with the same conjugate gradient.
 4. The states of a vine are drawn from all states of its paths with equal probability. Divergence and Fisher matrix are means over them.
 5. The Fisher matrix is estimated from every tenth state (`fisher_share`), where the paper takes a random tenth.
-6. The Atari network has the paper's two convolutions of 16 filters with stride 2 and 20 units; the filters are 4 x 4 and the units tanh here.
-   Actions are one choice out of `num_actions`.
+6. The Atari network has the paper's two convolutions of 16 filters with stride 2 and 20 units; the filters are 4 x 4 and the units tanh
+   here. Actions are one choice out of `num_actions`.
 """
 
 from functools import cached_property
@@ -353,10 +353,12 @@ class TRPO(Agent):
         return autodiff.compiled(self._measured, self, jit_compile=bool(self.jit_compile))
 
     def _updated(self, batch):
-        """The new weights of the policy (without a trust region: the way to go), and of the value network, and the logs: all in one graph."""
+        """New weights of the policy (without a trust region: the way to go) and of the value network, and the logs, in one graph."""
         policy, observation = _Flat(self.policy), batch["observation"]
         old = self.policy(observation, training=False)
-        objective, gradient = autodiff.value_and_grad(lambda weights: self._surrogate(policy(weights, observation), old, batch), policy.start)
+        objective, gradient = autodiff.value_and_grad(
+            lambda weights: self._surrogate(policy(weights, observation), old, batch), policy.start
+        )
         result = {"old": old, "logs": {}}
         if self.baseline:
             result["value"], result["logs"]["value_loss"] = self._fitted_value(batch)

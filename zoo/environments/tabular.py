@@ -29,7 +29,9 @@ class TabularMDP(gymnasium.Env):
             )
         for name, p in (("transitions", self.transitions), ("start", self.start)):
             if np.any(p < 0) or not np.allclose(p.sum(-1), 1):
-                raise ValueError(f"`{name}` must be probabilities that add up to 1. Received: sums from {p.sum(-1).min()} to {p.sum(-1).max()}")
+                raise ValueError(
+                    f"`{name}` must be probabilities that add up to 1. Received: sums from {p.sum(-1).min()} to {p.sum(-1).max()}"
+                )
         if not 0 <= discount < 1:
             raise ValueError(f"`discount` must be at least 0 and below 1. Received: {discount}")
         self.discount, self.terminal = discount, tuple(terminal)

@@ -20,14 +20,18 @@ class FreeLogStd(keras.layers.Layer):
         self.initial = initial
 
     def build(self, input_shape):
+        """Make the weights."""
         self.log_std = self.add_weight(shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial), name="log_std")
         self.built = True
 
     def call(self, mean):
+        """Put them beside the means."""
         return ops.concatenate([mean, ops.broadcast_to(self.log_std, ops.shape(mean))], axis=-1)
 
     def compute_output_shape(self, input_shape):
+        """Twice as many numbers."""
         return (*input_shape[:-1], 2 * input_shape[-1])
 
     def get_config(self):
+        """The constructor's arguments."""
         return {**super().get_config(), "initial": self.initial}
