@@ -43,8 +43,9 @@ class Categorical:
 
     def sample(self, noise):
         """The choice that `noise` `(...)`, uniform from 0 to 1, stands for."""
-        # the last share is left out: rounding must not lead past the last choice
-        below = ops.cumsum(ops.exp(self.logits), axis=-1)[..., :-1] <= noise[..., None]
+        # in units of the sum, which rounding leaves beside 1: no draw leads to a choice that cannot be, or past the last one
+        shares = ops.cumsum(ops.exp(self.logits), axis=-1)
+        below = shares[..., :-1] <= noise[..., None] * shares[..., -1:]
         return ops.sum(ops.cast(below, "int32"), axis=-1)
 
     @staticmethod
