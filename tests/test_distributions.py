@@ -74,7 +74,7 @@ def test_draws():
     assert stats.chisquare(np.bincount(drawn, minlength=4), n * p).pvalue > 1e-3
     # the ends of the range, and a choice that cannot be
     edges = Categorical(ops.convert_to_tensor(np.array([[0.0, 0.0, -1e9]] * 3, "float32")))
-    assert number(edges.sample(np.array([0.0, 0.5, np.nextafter(1, 0)], "float32"))).tolist() == [0, 1, 1]
+    assert number(edges.sample(np.array([0.0, 0.5, np.nextafter(np.float32(1), np.float32(0))], "float32"))).tolist() == [0, 1, 1]
     normal = DiagonalGaussian.noise(np.random.default_rng(0), (n,), 2)
     drawn = number(DiagonalGaussian(ops.convert_to_tensor(np.repeat(GAUSS[:1, 0], n, 0))).sample(normal))
     for i in range(2):
