@@ -1,8 +1,9 @@
 """JSMA against the Adversarial Robustness Toolbox, on the same network, samples and targets.
 
 The peer takes the two features with the largest derivative of the target's output, whatever the other classes do; zoo weighs pairs by all
-classes, as the paper does, and takes the best of all pairs. The peer's rounds are eager calls from Python; zoo's are one compiled loop.
-Both are shown with what they reach, since a faster attack that fails is none.
+classes, as the paper does, and takes the best of all pairs. The peer's rounds are eager calls from Python; zoo's are compiled loops.
+Both are shown with what they reach, since a faster attack that fails is none. On logits the peer reaches more: the sum of all other logits,
+which the paper's pairs must lower, counts classes that are far from winning. On probabilities, whose sum is fixed, both choose alike.
 """
 
 import keras

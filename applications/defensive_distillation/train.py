@@ -20,7 +20,7 @@ from zoo.plots.figure import new_figure
 TEMPERATURES, AT, HIGH = (5.0, 20.0, 100.0), 20.0, 100.0
 EPOCHS, RATE, DIGITS = 8, 8e-3, 3  # digits of each class
 GAMMA, EPSILON = 112 / 784, 0.2
-WAGNER = {"steps": 100, "rate": 0.05, "searches": 6}
+WAGNER = {"steps": 100, "rate": 0.1, "searches": 6}
 PLAIN = "undefended"
 
 

@@ -108,6 +108,7 @@ def test_saturated_probabilities_stop_the_saliency_attack_and_the_temperature_un
 
 def test_the_student_is_the_teachers_architecture_anew():
     teacher = keras.Sequential([keras.Input((5,)), layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(3)])
+    teacher.trainable = False
     model = DefensiveDistillation(teacher)
     assert [w.shape for w in model.student.weights] == [w.shape for w in teacher.weights]
     assert np.any(model.student.get_weights()[0] != teacher.get_weights()[0])

@@ -109,6 +109,16 @@ def test_probabilities_of_a_softmax_are_differentiated_as_they_are():
     np.testing.assert_allclose(JSMA(softmax, outputs="probabilities").saliency(X, 2), expected, atol=1e-6)
 
 
+def test_distances_see_derivatives_whose_product_is_nothing():
+    classifier = network()
+    small = keras.Sequential([keras.Input((14,)), classifier, layers.Rescaling(1e-25)])
+    expected = JSMA(classifier, from_logits=True).adversarial_distance(X, 1)
+    model = JSMA(small, from_logits=True)
+    np.testing.assert_allclose(model.adversarial_distance(X, 1), expected, atol=1e-6)
+    np.testing.assert_array_equal(model.attack(X, 1, 0.6).samples, JSMA(classifier, from_logits=True).attack(X, 1, 0.6).samples)
+    assert expected.max() < 1 and not model.saliency(X, 1).any()
+
+
 def test_refusals():
     model = JSMA(network(), from_logits=True)
     for match, bad in (("theta", {"theta": 0.0}), ("gamma", {"gamma": 2.0}), ("outputs", {"outputs": "loss"}), ("low", {"low": 1.0})):

@@ -55,7 +55,10 @@ class DefensiveDistillation(Model):
         self.sample_shape = sample_shape(teacher, "teacher")
         units = _num_logits(teacher, self.sample_shape, "teacher")
         self.num_classes = max(units, 2)
-        student = type(teacher).from_config(teacher.get_config()) if student is None else student
+        if student is None:
+            # a frozen teacher's student would be frozen
+            teacher.trainable = True
+            student = type(teacher).from_config(teacher.get_config())
         shape = sample_shape(student, "student")
         if shape != self.sample_shape or _num_logits(student, shape, "student") != units:
             raise ValueError(f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}")
@@ -126,8 +129,8 @@ class DefensiveDistillation(Model):
         self.teacher.trainable = True
         try:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            options_of = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}
-            trainer.compile(optimizer, loss, metrics=["accuracy"], **options_of)
+            settings = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}
+            trainer.compile(optimizer, loss, metrics=["accuracy"], **settings)
             return trainer.fit(x, y, *args, **options).history
         finally:
             self.teacher.trainable = False

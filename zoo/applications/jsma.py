@@ -136,8 +136,7 @@ class JSMA(AnalysedClassifier):
 
     def adversarial_distance(self, x, target, batch_size=64):
         """The share of features that do not help towards a class (equation 14); `(n,)`, 1 is farthest."""
-        maps = self.saliency(x, target, batch_size)
-        return 1.0 - np.mean(maps.reshape(len(maps), -1) > 0, axis=1)
+        return self._in_batches("saliency", batch_size, *self._checked(x, target))[1]
 
     def robustness(self, x, batch_size=64):
         """The smallest adversarial distance of samples from classes other than their predicted ones (equation 15)."""
@@ -227,7 +226,7 @@ class JSMA(AnalysedClassifier):
     def _compiled(self):
         functions = {
             "attack": lambda x, target, rounds: tuple(self._attack(x, target, rounds[0])),
-            "saliency": lambda x, target: (self._saliency(x, target),),
+            "saliency": self._saliency,
             "classes": lambda x: (ops.argmax(self._outputs(x), axis=-1),),
         }
         return {name: autodiff.compiled(function, self) for name, function in functions.items()}
@@ -237,8 +236,12 @@ class JSMA(AnalysedClassifier):
         return attacks.jacobian_saliency(self._outputs, x, target, self.theta, self.gamma, **limits, pairs=self.pairs, rounds=rounds)
 
     def _saliency(self, x, target):
+        """The maps, and the adversarial distances."""
         alpha, beta, _ = attacks.forward_derivatives(self._outputs, x, target)
-        return attacks.saliency_map(alpha, beta, self.theta > 0)
+        maps = attacks.saliency_map(alpha, beta, self.theta > 0)
+        # by signs: the product of two small derivatives is 0 in float32
+        helps = attacks.saliency_map(ops.sign(alpha), ops.sign(beta), self.theta > 0)
+        return maps, 1.0 - ops.mean(ops.reshape(helps, (-1, int(np.prod(self.sample_shape)))), axis=-1)
 
     def _serve_attack(self, arrays):
         found = self._attack(ops.cast(arrays["input"], "float32"), ops.cast(arrays["target"], "int32"), self._rounds())

@@ -197,7 +197,7 @@ def _smallest_l0(problem, searches, constant):
     def search(_, state):
         mask, c, samples, distance = state
         count = ops.sum(ops.cast(mask, "float32"), axis=-1)
-        _, (found, size), reached = problem.descend(problem.start(), c, squared, squared, problem.nothing(), mask)
+        _, (found, _), reached = problem.descend(problem.start(), c, squared, squared, problem.nothing(), mask)
         changed = ops.cast(ops.not_equal(found, problem.x), "float32")
         counted = ops.sum(changed, axis=-1)
         better = reached & (counted < distance)
