@@ -1,5 +1,7 @@
 """The Jacobian saliency attack against a search over all pairs in NumPy, and against the Adversarial Robustness Toolbox."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -18,24 +20,23 @@ def network():
     return keras.Sequential([keras.Input((11,)), layers.Dense(9, "tanh", kernel_initializer="orthogonal"), layers.Dense(4)])
 
 
-def by_hand(model, x, target, theta, gamma):
-    """Algorithms 1 to 3 for one sample: every pair, one after another."""
+def by_hand(model, x, target, theta, gamma, pairs=True):
+    """Algorithms 1 to 3 for one sample: every pair, or every feature, one after another."""
     w, b, v, c = (np.asarray(a, "float64") for a in model.get_weights())
     x = x.astype("float64").copy()
     limit = 1.0 if theta > 0 else 0.0
     domain = [i for i in range(len(x)) if x[i] != limit]
-    for _ in range(int(len(x) * gamma // 2)):
+    for _ in range(int(len(x) * gamma // (2 if pairs else 1))):
         hidden = np.tanh(x @ w + b)
         if np.argmax(hidden @ v + c) == target:
             break
         jacobian = (w * (1 - hidden**2)) @ v
         best, pair = 0.0, None
-        for i, p in enumerate(domain):
-            for q in domain[i + 1 :]:
-                alpha = jacobian[p, target] + jacobian[q, target]
-                beta = sum(jacobian[f, j] for f in (p, q) for j in range(4) if j != target)
-                if np.sign(theta) * alpha > 0 > np.sign(theta) * beta and -alpha * beta > best:
-                    best, pair = -alpha * beta, (p, q)
+        for chosen in itertools.combinations(domain, 2 if pairs else 1):
+            alpha = sum(jacobian[f, target] for f in chosen)
+            beta = sum(jacobian[f, j] for f in chosen for j in range(4) if j != target)
+            if np.sign(theta) * alpha > 0 > np.sign(theta) * beta and -alpha * beta > best:
+                best, pair = -alpha * beta, chosen
         if pair is None:
             break
         for f in pair:
@@ -45,13 +46,13 @@ def by_hand(model, x, target, theta, gamma):
 
 
 @pytest.mark.parametrize("theta", [1.0, -1.0, 0.3, -0.3])
-@pytest.mark.parametrize("chunk", [4, 64])
-def test_every_pair_was_looked_at(theta, chunk):
+@pytest.mark.parametrize(("pairs", "chunk"), [(True, 4), (True, 64), (False, 64)])
+def test_every_pair_was_looked_at(theta, pairs, chunk):
     model = network()
-    expected = np.array([by_hand(model, x, t, theta, 0.8) for x, t in zip(X, TARGET)])
+    expected = np.array([by_hand(model, x, t, theta, 0.8, pairs) for x, t in zip(X, TARGET)])
 
     def attack(x, target):
-        return attacks.jacobian_saliency(model, x, target, theta, 0.8, chunk=chunk)
+        return attacks.jacobian_saliency(model, x, target, theta, 0.8, pairs=pairs, chunk=chunk)
 
     found = autodiff.compiled(attack, model)(X, TARGET)
     np.testing.assert_allclose(found.samples, expected, atol=1e-5)
@@ -59,6 +60,26 @@ def test_every_pair_was_looked_at(theta, chunk):
     arrived = ops.convert_to_numpy(model(expected.astype("float32"))).argmax(1) == TARGET
     np.testing.assert_array_equal(found.success, arrived)
     np.testing.assert_array_equal(found.changed, np.sum(ops.convert_to_numpy(found.samples) != X, 1))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30])
+@pytest.mark.parametrize("increase", [True, False])
+@pytest.mark.parametrize("agreement", [-0.9, 0.0, 0.9, 1.0])
+def test_the_best_pair_of_all(agreement, increase, scale):
+    """However alpha and beta hang together, which decides how many features are looked at; and where products are 0 in float32."""
+    alpha = RNG.normal(size=(6, 90))
+    beta = agreement * alpha + np.sqrt(1 - agreement**2) * RNG.normal(size=alpha.shape)
+    alpha, beta = (scale * (slopes if increase else -slopes) for slopes in (alpha, -beta))
+    domain = RNG.uniform(size=alpha.shape) < 0.7
+    domain[0, 1:] = False
+    a, b = (np.asarray(slopes[:, :, None] + slopes[:, None, :]) / scale for slopes in (alpha, beta))
+    legal = domain[:, :, None] & domain[:, None, :] & ~np.eye(90, dtype=bool) & ((a > 0) & (b < 0) if increase else (a < 0) & (b > 0))
+    score = np.where(legal, -a * b, -1.0)
+    best = attacks.best_pairs(alpha.astype("float32"), beta.astype("float32"), domain, increase, chunk=4)
+    p, q, found = (ops.convert_to_numpy(part) for part in best)
+    np.testing.assert_array_equal(found, score.max((1, 2)) > 0)
+    assert not found[0] and np.all(found[1:])
+    np.testing.assert_allclose(score[np.arange(6), p, q][1:], score.max((1, 2))[1:], rtol=1e-4)
 
 
 def test_the_share_of_changed_features_is_limited():

@@ -9,6 +9,7 @@ from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
 from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
+from zoo.applications.defensive_distillation import DefensiveDistillation as DefensiveDistillation
 from zoo.applications.diagnosis_lstm import DiagnosisLSTM as DiagnosisLSTM
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
 from zoo.applications.distillation import Distillation as Distillation
@@ -18,6 +19,7 @@ from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicC
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
+from zoo.applications.jsma import JSMA as JSMA
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lrp import LRP as LRP
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet

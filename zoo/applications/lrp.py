@@ -28,7 +28,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
-from zoo.families.wrapped_classifier import WrappedClassifier
+from zoo.families.wrapped_classifier import AnalysedClassifier
 from zoo.model import Field
 from zoo.relevance import Steps, is_graph
 
@@ -37,7 +37,7 @@ METHODS = ("lrp", "sensitivity", "gradient_x_input", "deconvolution", "guided", 
 REDUCTIONS = {"lrp": "sum", "gradient_x_input": "sum", "sensitivity": "l2", "deconvolution": "l2", "guided": "l2", "random": "sum"}
 
 
-class LRP(WrappedClassifier):
+class LRP(AnalysedClassifier):
     """Explains a classifier of any form that Keras can draw as a graph; `relevance(x)` gives heat maps of the shape of `x`.
 
     `call`, `predict` and `fit` are the classifier's own.
@@ -116,18 +116,6 @@ class LRP(WrappedClassifier):
             "epsilon": hp.Float("epsilon", 1e-3, 1e2, sampling="log"),
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
         }
-
-    def default_loss(self):
-        """Cross-entropy."""
-        if self.units == 1:
-            return keras.losses.BinaryCrossentropy(self.from_logits)
-        return keras.losses.SparseCategoricalCrossentropy(self.from_logits)
-
-    def default_metrics(self):
-        """Accuracy."""
-        if self.units == 1:
-            return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if self.from_logits else 0.5)]
-        return ["accuracy"]
 
     def signatures(self):
         """`serve`, and `relevance`: `input` and `label` (-1: the predicted class) -> `relevance` and the explained `score`."""

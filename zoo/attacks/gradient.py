@@ -66,6 +66,12 @@ def jacobian(function, x):
     return values, ops.reshape(slopes, (-1, outputs, *x.shape[1:]))
 
 
+def amplitude(function, x):
+    """Mean size of the derivatives of every output by every number of each sample, `(batch,)`."""
+    slopes = ops.abs(jacobian(function, x)[1])
+    return ops.mean(slopes, axis=tuple(range(1, len(slopes.shape))))
+
+
 def one_step(gradient, x, epsilon, norm, low=None, high=None):
     """`x` after the step that raises a linearised function most, cut off at the limits of the box.
 

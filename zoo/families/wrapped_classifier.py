@@ -45,6 +45,22 @@ class WrappedClassifier(Model):
         return log_probabilities(outputs, self.from_logits)
 
 
+class AnalysedClassifier(WrappedClassifier):
+    """A method that finds something out about a classifier; `fit` trains it as it is."""
+
+    def default_loss(self):
+        """Cross-entropy."""
+        if self.units == 1:
+            return keras.losses.BinaryCrossentropy(self.from_logits)
+        return keras.losses.SparseCategoricalCrossentropy(self.from_logits)
+
+    def default_metrics(self):
+        """Accuracy."""
+        if self.units == 1:
+            return [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if self.from_logits else 0.5)]
+        return ["accuracy"]
+
+
 def log_probabilities(outputs, from_logits):
     """Log probabilities `(batch, classes)` in float32 of the outputs of a classifier, `(batch, classes)` or `(batch, 1)`."""
     outputs = ops.cast(outputs, "float32")

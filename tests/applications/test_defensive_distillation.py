@@ -1,0 +1,155 @@
+"""Defensive distillation: losses, steps of descent and derivatives at a temperature against NumPy, and what it measures and refuses."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from zoo import attacks
+from zoo.applications import DefensiveDistillation
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(size=(20, 5)).astype("float32")
+Y = (np.arange(20) % 3).astype("int32")
+
+
+def linear(units=3, seed=0, scale=1.0, activation=None):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(units, activation)])
+    model.set_weights([scale * w for w in model.get_weights()])
+    return model
+
+
+def softmax(z):
+    p = np.exp(z - z.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def logits(model, x=X):
+    w, b = (np.asarray(a, "float64") for a in model.get_weights())
+    return x @ w + b
+
+
+def test_the_temperature_is_there_in_training_alone():
+    model = DefensiveDistillation(linear(), linear(seed=1), temperature=4.0)
+    z = logits(model.student)
+    np.testing.assert_allclose(model(X, training=True), softmax(z / 4), atol=1e-6)
+    np.testing.assert_allclose(model.predict(X, verbose=0), softmax(z), atol=1e-6)
+    np.testing.assert_allclose(model.at_temperature(2.5)(X), softmax(z / 2.5), atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_loss_is_the_papers(training):
+    teacher, student = linear(scale=9.0), linear(seed=1, scale=9.0)
+    model = DefensiveDistillation(teacher, student, temperature=3.0, hard_weight=0.3)
+    log_p, soft = np.log(softmax(logits(student) / 3)), softmax(logits(teacher) / 3)
+    weight = RNG.uniform(size=20)
+    expected = np.mean(weight * (-0.7 * np.sum(soft * log_p, 1) - 0.3 * log_p[np.arange(20), Y]))
+    found = model.objective(ops.convert_to_tensor(X), Y, model(X, training=training), weight, training)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_both_descend_at_the_temperature_the_teacher_first():
+    """One step of gradient descent each, by hand; the student learns from the teacher after its step."""
+    teacher, student, rate, t = linear(scale=3.0), linear(seed=1, scale=3.0), 5.0, 4.0
+    model = DefensiveDistillation(teacher, student, temperature=t)
+    model.compile(keras.optimizers.SGD(rate))
+
+    def stepped(classifier, x_label):
+        w, b = (np.asarray(a, "float64") for a in classifier.get_weights())
+        error = (softmax(logits(classifier) / t) - x_label) / t / len(X)
+        return w - rate * X.T @ error, b - rate * error.sum(0)
+
+    w, b = stepped(teacher, np.eye(3)[Y])
+    v, c = stepped(student, softmax((X @ w + b) / t))
+    history = model.fit(X, Y, batch_size=20, verbose=0).history
+    for found, expected in zip((*teacher.get_weights(), *student.get_weights()), (w, b, v, c)):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert {"loss", "accuracy", "teacher_loss", "teacher_accuracy"} <= set(history)
+
+
+def test_derivatives_vanish_as_the_closed_form_does():
+    """The Jacobian of section IV: p_i / T times (dz_i less the mean dz under p)."""
+    model = DefensiveDistillation(linear(), linear(seed=1, scale=30.0))
+    w = np.asarray(model.student.get_weights()[0], "float64")
+    z, sizes = logits(model.student), []
+    for t in (1.0, 20.0):
+        p = softmax(z / t)
+        expected = p[:, :, None] / t * (w.T[None] - (p @ w.T)[:, None])
+        _, found = attacks.jacobian(model.at_temperature(t), ops.convert_to_tensor(X))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        sizes.append(model.gradient_amplitude(X, t, batch_size=7))
+        # weights of 30 leave rounding errors of some 1e-6 where p is near 0 or 1
+        np.testing.assert_allclose(sizes[-1], np.abs(expected).mean((1, 2)), rtol=1e-3, atol=2e-6)
+    assert np.median(sizes[0]) < 1e-2 * np.median(sizes[1])
+
+
+def test_robustness_is_the_least_of_the_saliency_attacks():
+    model = DefensiveDistillation(linear(), linear(seed=1, scale=3.0), temperature=2.0)
+    own, gamma = model.predict(X, verbose=0).argmax(1), 0.85
+    least = np.full(20, gamma)
+    for target in range(3):
+        found = attacks.jacobian_saliency(model.at_temperature(1.0), X, np.full(20, target, "int32"), gamma=gamma)
+        success, changed = (ops.convert_to_numpy(part) for part in (found.success, found.changed))
+        least = np.where((own != target) & success, np.minimum(least, changed / 5), least)
+    assert model.robustness(X, gamma, batch_size=8) == pytest.approx(least.mean(), rel=1e-5)
+    assert least.min() < gamma
+
+
+def test_saturated_probabilities_stop_the_saliency_attack_and_the_temperature_undoes_it():
+    model = DefensiveDistillation(linear(), linear(seed=1, scale=1e4))
+    target = ((model.predict(X, verbose=0).argmax(1) + 1) % 3).astype("int32")
+    for temperature, arrives in ((1.0, False), (1e4, True)):
+        found = attacks.jacobian_saliency(model.at_temperature(temperature), X, target, gamma=1.0)
+        assert np.any(ops.convert_to_numpy(found.changed)) == arrives
+    wagner = attacks.carlini_wagner(model.logits, X, model.predict(X, verbose=0).argmax(1), steps=100, rate=0.05)
+    assert np.all(ops.convert_to_numpy(wagner.success))
+
+
+def test_the_student_is_the_teachers_architecture_anew():
+    teacher = keras.Sequential([keras.Input((5,)), layers.Dense(4, "relu"), layers.Dropout(0.5), layers.Dense(3)])
+    model = DefensiveDistillation(teacher)
+    assert [w.shape for w in model.student.weights] == [w.shape for w in teacher.weights]
+    assert np.any(model.student.get_weights()[0] != teacher.get_weights()[0])
+    assert len(model.trainable_variables) == 4 and not {id(w) for w in model.student.weights} & {id(w) for w in teacher.weights}
+
+
+def test_a_trained_teacher_stays_and_needs_no_labels():
+    teacher = linear(scale=3.0)
+    before = teacher.get_weights()
+    model = DefensiveDistillation(teacher, temperature=2.0, train_teacher=False)
+    model.compile(keras.optimizers.Adam(0.1))
+    model.fit(X, epochs=150, verbose=0)
+    np.testing.assert_allclose(softmax(logits(model.student)), softmax(logits(teacher)), atol=0.1)
+    for old, new in zip(before, teacher.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(ValueError, match="`label`"):
+        DefensiveDistillation(linear()).fit(X)
+    with pytest.raises(ValueError, match="`label`"):
+        DefensiveDistillation(linear(), hard_weight=0.5, train_teacher=False).fit(X)
+
+
+def test_one_logit_is_two_classes():
+    model = DefensiveDistillation(linear(1), linear(1, seed=1), temperature=2.0)
+    p = 1 / (1 + np.exp(-logits(model.student)))
+    np.testing.assert_allclose(model.predict(X, verbose=0), np.concatenate([1 - p, p], 1), atol=1e-6)
+    np.testing.assert_allclose(softmax(ops.convert_to_numpy(model.logits(X))), np.concatenate([1 - p, p], 1), atol=1e-6)
+    history = model.fit(X, Y % 2, validation_data=(X, Y % 2), verbose=0).history
+    assert np.isfinite(history["val_loss"][0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"temperature": 0.0}, "temperature"),
+        ({"hard_weight": 1.5}, "hard_weight"),
+        ({"low": 1.0}, "low"),
+        ({"teacher": linear(activation="softmax")}, "teacher.*logits"),
+        ({"student": linear(4)}, "student"),
+        ({"student": linear(activation="softmax")}, "student.*logits"),
+        ({"teacher": "a teacher"}, "teacher"),
+    ],
+)
+def test_refusals(wrong, match):
+    with pytest.raises(ValueError, match=match):
+        DefensiveDistillation(**{"teacher": linear(), **wrong})
