@@ -16,6 +16,7 @@ with paraphrases. `TextGame` plays any file in their format:
 Lines before the first of these are a comment.
 """
 
+import itertools
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -126,15 +127,28 @@ class TextGame(gymnasium.Env):
 
     # --- what can be known about the game ---
 
+    def situations(self):
+        """All that a player can come to.
+
+        Returns:
+            List of (text, texts of actions in the order of the story, scene, card), one for each text that a scene can have with a card;
+            an ending has no actions.
+        """
+        found = {}
+        for card, name in itertools.product(range(len(self.cards)), self.scenes):
+            scene = self.scenes[name]
+            actions = [action.wordings[self.wording] for action in scene.actions]
+            text = _chosen(r"\{(.*?)\}", scene.text, lambda parts, card=card: parts[card])
+            brackets = [range(len(part.split("/"))) for part in re.findall(r"\[(.*?)\]", text)]
+            for numbers in itertools.product(*brackets):
+                following = iter(numbers)
+                full = _chosen(r"\[(.*?)\]", text, lambda parts, following=following: parts[next(following)])
+                found.setdefault((full, name), (full, actions, name, self.cards[card]))
+        return list(found.values())
+
     def texts(self):
         """All texts that a state can have, endings included."""
-        found = {}
-        for scene in self.scenes.values():
-            for card in range(len(self.cards)):
-                text = _chosen(r"\{(.*?)\}", scene.text, lambda parts, card=card: parts[card])
-                for i in range(max((len(part.split("/")) for part in re.findall(r"\[(.*?)\]", text)), default=1)):
-                    found[_chosen(r"\[(.*?)\]", text, lambda parts, i=i: parts[i % len(parts)])] = None
-        return list(found)
+        return list(dict.fromkeys(text for text, *_ in self.situations()))
 
     def wordings(self, wording=None):
         """All texts that an action can have, in this game's wording or another one."""
@@ -192,7 +206,7 @@ class TextWorldAdapter:
         engine: such an object, for instance of `textworld.gym.make` with `EnvInfos(admissible_commands=True)`.
         cumulative: whether the engine gives the score so far instead of a reward.
         max_actions: commands beyond so many are not offered; `None` offers all.
-        max_steps: an episode is truncated after so many steps; `None` leaves it to the engine.
+        max_steps: an episode is truncated after so many steps; a limit of the engine's own passes for an end. `None` is no limit.
     """
 
     def __init__(self, engine, cumulative=True, max_actions=None, max_steps=None):
