@@ -14,7 +14,14 @@ EXTRAS = {
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
-EXTRAS["bench"] = ["threadpoolctl>=3", "implicit>=0.7", "cpprb>=11", "gensim>=4.4", "adversarial-robustness-toolbox>=1.18"]
+EXTRAS["bench"] = [
+    "threadpoolctl>=3",
+    "implicit>=0.7",
+    "cpprb>=11",
+    "gensim>=4.4",
+    "adversarial-robustness-toolbox>=1.18",
+    "sb3-contrib>=2.4",
+]
 EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS["test"] = [
     *EXTRAS["all"],

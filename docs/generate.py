@@ -19,6 +19,7 @@ ROOMS = (
     "losses",
     "metrics",
     "decoding",
+    "distributions",
     "relevance",
     "optimizers",
     "callbacks",

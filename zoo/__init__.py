@@ -14,6 +14,7 @@ _ROOMS = (
     "callbacks",
     "datasets",
     "decoding",
+    "distributions",
     "environments",
     "evidence",
     "families",

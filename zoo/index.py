@@ -147,6 +147,18 @@ ENTRIES = (
         "(Double) DQN that replays surprising transitions more often, with importance weights against the bias.",
     ),
     Entry(
+        15,
+        "TRPO",
+        "trpo",
+        "TRPO",
+        "reinforcement learning",
+        "Trust Region Policy Optimization",
+        "Schulman et al.",
+        2015,
+        "1502.05477",
+        "Policy gradients whose every step is the longest that stays within a divergence of the old policy; single path and vine.",
+    ),
+    Entry(
         18,
         "DiagnosisLSTM",
         "diagnosis_lstm",

@@ -22,7 +22,7 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
-from zoo.families.agent import Agent, check_choice, check_range
+from zoo.families.agent import Agent, check_choice, check_range, pixels
 from zoo.metrics.last_batch import LastBatch
 from zoo.model import Field
 
@@ -319,14 +319,7 @@ def _mlp(shape, hidden, num_actions):
 
 def _atari(shape, num_actions):
     """The network of DQN (Mnih et al. 2015)."""
-    if len(shape) != 3 or min(shape[1], max(shape[0], shape[2])) < 36:
-        raise ValueError(
-            f"`observation_shape` must be (height, width, frames) or (frames, height, width), from 36 pixels. Received: {shape}"
-        )
-    x = inputs = keras.Input(shape, name="observation")
-    if shape[0] < shape[2]:
-        x = layers.Permute((2, 3, 1))(x)
-    x = layers.Rescaling(1 / 255)(x)
+    inputs, x = pixels(shape)
     for filters, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
         x = layers.Conv2D(filters, kernel, stride, activation="relu")(x)
     x = layers.Dense(512, activation="relu")(layers.Flatten()(x))

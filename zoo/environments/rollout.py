@@ -44,17 +44,15 @@ class Rollout:
             length) of the episodes that ended.
         """
         actions = np.asarray(actions, "int32" if self.num_actions else "float32")
-        sent = actions if self.num_actions else np.clip(actions, *self._limits)
-        if not self.is_vector:
-            sent = int(sent[0]) if self.num_actions else sent[0]
-        following, reward, terminated, truncated, info = self.env.step(sent)
+        sent = self.sent(actions)
+        following, reward, terminated, truncated, info = self.env.step(sent if self.is_vector else sent[0])
         reward, terminated, truncated = (np.reshape(a, self.envs) for a in (reward, terminated, truncated))
         played = ~self._resetting
         ended = (terminated.astype(bool) | truncated.astype(bool)) & played
         reached = following = self._batch(following)
         if self._mode == "SameStep" and ended.any():
             reached = following.copy()
-            reached[ended] = self._rows(np.stack([info["final_obs"][i] for i in np.flatnonzero(ended)]))
+            reached[ended] = self.rows(np.stack([info["final_obs"][i] for i in np.flatnonzero(ended)]))
         transitions = {
             "observation": self.observations[played],
             "action": actions[played],
@@ -73,17 +71,31 @@ class Rollout:
         self.observations = self._reset(ended) if self._mode == "Disabled" and ended.any() else following
         return transitions, episodes
 
+    def restart(self):
+        """Break off the episodes that some environment is in the midst of, by a reset of all; they are not reported."""
+        if self._lengths.any():
+            self.observations = self._batch(self.env.reset()[0])
+            self._returns[:] = self._lengths[:] = 0
+            self._resetting[:] = False
+
+    def sent(self, actions):
+        """A batch of actions as the environment takes them, or a list of them for one that is not vectorised: cut to its limits."""
+        if not self.num_actions:
+            return np.clip(actions, *self._limits)
+        return actions if self.is_vector else actions.tolist()
+
+    def rows(self, batch):
+        """A batch of the environment's observations as transitions hold them: discrete ones one-hot."""
+        if self._states:
+            return (np.arange(self._states) == batch[:, None]).astype("float32")
+        return batch.astype("float32") if batch.dtype.kind == "f" else batch.copy()
+
     def _reset(self, ended):
         options = {"options": {"reset_mask": ended}} if self.is_vector else {}
         return self._batch(self.env.reset(**options)[0])
 
     def _batch(self, observations):
-        return self._rows(np.asarray(observations) if self.is_vector else np.asarray(observations)[None])
-
-    def _rows(self, batch):
-        if self._states:
-            return (np.arange(self._states) == batch[:, None]).astype("float32")
-        return batch.astype("float32") if batch.dtype.kind == "f" else batch.copy()
+        return self.rows(np.asarray(observations) if self.is_vector else np.asarray(observations)[None])
 
 
 def _actions(env, space):

@@ -1,7 +1,10 @@
 """What agents share: playing a gymnasium environment while they learn, playing it without, and acting on single observations."""
 
+import itertools
+
 import keras
 import numpy as np
+from keras import layers
 
 from zoo.environments.rollout import Rollout
 from zoo.model import Field, Model
@@ -51,13 +54,24 @@ class Agent(Model):
         """
         raise NotImplementedError
 
+    def _begin(self, rollout):
+        """Called by `fit` with what it plays, before the first step."""
+
+    def _is_gathering(self):
+        """Whether the agent is in the midst of gathering experience for an update; no epoch ends there, nor does `fit`."""
+        return False
+
+    def _epoch_steps(self):
+        """Steps in an epoch unless `fit` is told otherwise."""
+        return 1000
+
     def _schedule_logs(self):
         """What else the history shows at the end of an epoch."""
         return {}
 
     # --- learning and playing ---
 
-    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=1000, seed=None):
+    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=None, seed=None):
         """Play `env` and learn. A second call goes on where the first one ended: memory, schedules, optimizer.
 
         Args:
@@ -65,7 +79,7 @@ class Agent(Model):
             steps: steps to play, over all copies of a vectorised environment.
             callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
             verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
-            log_every: steps in an epoch.
+            log_every: steps in an epoch, at least; `None` is the method's own choice, 1000 or an update.
             seed: of the environment's first reset.
 
         Returns:
@@ -79,7 +93,9 @@ class Agent(Model):
         if not self._auto_loss:
             raise ValueError("`loss` must be 'auto': an agent's objective is the method itself. Received: another loss in `compile`")
         rollout = self._rollout(env, seed)
-        iterations, length = -(-steps // rollout.envs), max(log_every // rollout.envs, 1)
+        length = max((log_every or self._epoch_steps()) // rollout.envs, 1)
+        end = int(self.steps) + steps
+        self._begin(rollout)
         given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
         tracker = keras.callbacks.CallbackList(
             [*self._callbacks, *given],
@@ -87,23 +103,23 @@ class Agent(Model):
             add_progbar=verbose != 0,
             model=self,
             verbose=1 if verbose == "auto" else verbose,
-            epochs=-(-iterations // length),
+            epochs=-(-steps // (length * rollout.envs)),
             steps=length,
         )
         self.stop_training = False
         tracker.on_train_begin()
-        for epoch, first in enumerate(range(0, iterations, length)):
+        for epoch in itertools.count():
             tracker.on_epoch_begin(epoch)
-            logs = self._epoch(rollout, min(length, iterations - first), tracker)
+            logs = self._epoch(rollout, min(end, int(self.steps) + length * rollout.envs), tracker)
             tracker.on_epoch_end(epoch, logs)
-            if self.stop_training:
+            if self.stop_training or int(self.steps) >= end:
                 break
         tracker.on_train_end(logs)
         return self.history
 
-    def _epoch(self, rollout, iterations, tracker):
+    def _epoch(self, rollout, end, tracker):
         means = _Means(*self.update_logs, "episode_return", "episode_length")
-        for i in range(iterations):
+        for i in itertools.count():
             tracker.on_train_batch_begin(i)
             transitions, ended = rollout.step(self._explore(rollout.observations))
             for _, total, length in ended:
@@ -112,6 +128,8 @@ class Agent(Model):
             for update in self._experience(transitions, rollout.envs):
                 means.add(**update)
             tracker.on_train_batch_end(i, means.now())
+            if int(self.steps) >= end and not self._is_gathering():
+                break
         return {**means.now(), **self._schedule_logs(), "steps": int(self.steps)}
 
     def act(self, observation, **how):
@@ -178,6 +196,22 @@ class Agent(Model):
                 f"{', '.join(map(str, ours))}. Received: {', '.join(map(str, theirs))}"
             )
         return rollout
+
+
+def pixels(shape):
+    """Input of a convolutional network that takes pixels 0..255 with the frames first or last.
+
+    Returns:
+        `inputs, x`: the `keras.Input`, and pixels 0..1 with the frames last.
+    """
+    if len(shape) != 3 or min(shape[1], max(shape[0], shape[2])) < 36:
+        raise ValueError(
+            f"`observation_shape` must be (height, width, frames) or (frames, height, width), from 36 pixels. Received: {shape}"
+        )
+    x = inputs = keras.Input(shape, name="observation")
+    if shape[0] < shape[2]:
+        x = layers.Permute((2, 3, 1))(x)
+    return inputs, layers.Rescaling(1 / 255)(x)
 
 
 def check_choice(name, value, choices):

@@ -5,6 +5,7 @@ from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
 from zoo.layers.dilated_context import DilatedContext as DilatedContext
 from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation
 from zoo.layers.feature_sum import FeatureSum as FeatureSum
+from zoo.layers.free_log_std import FreeLogStd as FreeLogStd
 from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
 from zoo.layers.grad_layer import finalize as finalize
