@@ -45,7 +45,7 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["zoo", "zoo.*"]), "zoo.saved_models"],
     package_dir={"zoo.saved_models": "saved_models"},
-    package_data={"zoo": ["py.typed", "datasets/files/*"], "zoo.saved_models": ["*/*"]},
+    package_data={"zoo": ["py.typed", "datasets/files/*", "environments/games/*"], "zoo.saved_models": ["*/*"]},
     install_requires=[
         "keras>=3.12",
         "tensorflow>=2.18",

@@ -279,6 +279,18 @@ ENTRIES = (
         "A variational autoencoder of LSTMs: sentences have codes to draw, to walk between, and to fill gaps with.",
     ),
     Entry(
+        36,
+        "DRRN",
+        "drrn",
+        "Deep reinforcement relevance network",
+        "reinforcement learning",
+        "Deep Reinforcement Learning with a Natural Language Action Space",
+        "He et al.",
+        2015,
+        "1511.04636",
+        "Plays games of text whose actions are texts: one network reads the state, one the action, their inner product is its value.",
+    ),
+    Entry(
         39,
         "DCGAN",
         "dcgan",

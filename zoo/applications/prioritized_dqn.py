@@ -23,6 +23,7 @@ from keras import layers, ops
 from zoo import autodiff
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
 from zoo.families.agent import Agent, check_choice, check_range, pixels
+from zoo.metrics.last_batch import LastBatch
 from zoo.model import Field
 
 # (alpha, beta0) of each variant, table 3 of the paper
@@ -121,7 +122,7 @@ class PrioritizedDQN(Agent):
         self.target.trainable = False
         self.update_target()
         self.memory = None
-        self.td_errors = _LastBatch(batch_size, name="td_errors")
+        self.td_errors = LastBatch(batch_size, name="td_errors")
         self.compile()
 
     def call(self, x, training=False):
@@ -305,28 +306,6 @@ class PrioritizedDQN(Agent):
             return UniformReplay(self.buffer_size, fields, seed=seed)
         alpha = EXPONENTS[self.replay][0] if self.alpha is None else self.alpha
         return {"proportional": ProportionalReplay, "rank": RankReplay}[self.replay](self.buffer_size, fields, alpha=alpha, seed=seed)
-
-
-class _LastBatch(keras.metrics.Metric):
-    """Hands the TD errors of a batch out of the compiled train step, among its logs.
-
-    Args:
-        size: of the batch.
-        name: key in the logs.
-    """
-
-    def __init__(self, size, name):
-        super().__init__(name=name)
-        self.values = self.add_variable((size,), "zeros", name="values")
-
-    def update_state(self, values, sample_weight=None):
-        self.values.assign(values)
-
-    def reset_state(self):
-        """Nothing to do: each batch takes the place of the one before."""
-
-    def result(self):
-        return ops.convert_to_tensor(self.values)
 
 
 def _mlp(shape, hidden, num_actions):

@@ -5,6 +5,7 @@ from zoo.metrics.detection import average_precision as average_precision
 from zoo.metrics.detection import average_recall as average_recall
 from zoo.metrics.detection import greedy_matches as greedy_matches
 from zoo.metrics.detection import mask_iou as mask_iou
+from zoo.metrics.last_batch import LastBatch as LastBatch
 from zoo.metrics.multilabel import f1_thresholds as f1_thresholds
 from zoo.metrics.multilabel import multilabel_scores as multilabel_scores
 from zoo.metrics.perplexity import Perplexity as Perplexity

@@ -8,6 +8,7 @@ from zoo.text.bytes import byte_ids as byte_ids
 from zoo.text.bytes import byte_windows as byte_windows
 from zoo.text.bytes import character_borders as character_borders
 from zoo.text.bytes import character_places as character_places
+from zoo.text.cache import CachedIds as CachedIds
 from zoo.text.characters import ALPHABET as ALPHABET
 from zoo.text.characters import char_vectorization as char_vectorization
 from zoo.text.chunks import Chunks as Chunks
