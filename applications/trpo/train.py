@@ -31,7 +31,7 @@ batch), one layer of 30 units; rewards are summed up with a discount of 0.99, wi
 the paper's divergence of 0.01 throughout. Lengths of the other steps were chosen on seed 100: grid {GRID_RATES}, CartPole {RATES}.
 The vine plays one environment: paths, then from {VINE_SETTINGS["vine_states"]} of their states both actions, for
 {VINE_SETTINGS["vine_length"]} steps each; all of it counts. After training {EPISODES} episodes of CartPole are played by draws from the
-policy. The time of sb3-contrib and its returns are in the benchmark."""
+policy."""
 
 
 def grid():
