@@ -300,9 +300,7 @@ class DRRN(Agent):
         if self.memory is None:
             self.memory = MEMORIES[self.replay](self.buffer_size, self._memory_fields(), seed=int(self._rng.integers(2**31)))
         self.memory.add(**{name: transitions[name] for name in self.memory.fields})
-        after = int(self.steps)
-        due = after // self.replay_period - max(after - envs, self.learning_starts) // self.replay_period
-        return [self._learn() for _ in range(due)]
+        return [self._learn() for _ in range(self._due(envs, self.replay_period, self.learning_starts))]
 
     def _learn(self):
         """One update from the memory."""

@@ -206,11 +206,9 @@ class PrioritizedDQN(Agent):
     def _experience(self, transitions, envs):
         """Remember the step, and do the updates that have come due."""
         self.remember(**{name: transitions[name] for name in MEMORY})
-        after = int(self.steps)
-        before = after - envs
-        due = after // self.replay_period - max(before, self.learning_starts) // self.replay_period
+        due = self._due(envs, self.replay_period, self.learning_starts)
         results = [dict(zip(self.update_logs, self.learn())) for _ in range(due)]
-        if after // self.target_update > before // self.target_update:
+        if self._due(envs, self.target_update):
             self.update_target()
         return results
 

@@ -197,6 +197,11 @@ class Agent(Model):
             )
         return rollout
 
+    def _due(self, envs, period, start=0):
+        """How many multiples of `period` beyond `start` the last step of `envs` environments took `steps` past."""
+        steps = int(self.steps)
+        return max(steps // period - max(steps - envs, start) // period, 0)
+
 
 def pixels(shape):
     """Input of a convolutional network that takes pixels 0..255 with the frames first or last.
