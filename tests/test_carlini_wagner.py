@@ -100,9 +100,9 @@ def test_it_goes_less_far_than_the_peer():
     y = model.predict(X, verbose=0).argmax(1)
     loss = keras.losses.SparseCategoricalCrossentropy(True)
     peer = classifiers.TensorFlowV2Classifier(model, 4, (6,), loss, clip_values=(0.0, 1.0))
-    theirs = CarliniL2Method(peer, binary_search_steps=9, max_iter=100, learning_rate=0.02, batch_size=12, verbose=False).generate(X, y)
+    theirs = CarliniL2Method(peer, binary_search_steps=5, max_iter=60, learning_rate=0.03, batch_size=12, verbose=False).generate(X, y)
     reached = model.predict(theirs, verbose=0).argmax(1) != y
-    ours = attacked(model, X, y, steps=100, rate=0.02)
+    ours = attacked(model, X, y, searches=5, steps=60, rate=0.03)
     both = reached & ours.success
     assert ours.success.mean() >= reached.mean() and both.any()
     assert ours.distance[both].mean() <= 1.02 * np.linalg.norm(theirs - X, axis=1)[both].mean()

