@@ -58,6 +58,15 @@ def test_diagnoses_have_names_and_order():
         np.testing.assert_allclose([chance for _, chance in row], np.sort(chances)[::-1], rtol=1e-5)
 
 
+def test_adapt_scales_by_the_real_steps():
+    plain, adapted = small(), small()
+    adapted.adapt(X["series"], X["steps"])
+    real = np.concatenate([row[:n] for row, n in zip(X["series"], X["steps"])])
+    scaled = {**X, "series": (X["series"] - real.mean(0)) / real.std(0)}
+    found, expected = (model.predict(x, verbose=0)["probabilities"] for model, x in ((adapted, X), (plain, scaled)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"units": [0]}, {"num_labels": 0}, {"label_names": ["one"]}])
 def test_wrong_arguments(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -67,4 +76,4 @@ def test_wrong_arguments(wrong):
 def test_the_papers_size():
     model = DiagnosisLSTM()
     layers = 4 * 128 * (13 + 128 + 1) + 4 * 128 * (128 + 128 + 1)
-    assert model.count_params() == layers + 129 * 128 and ops.shape(model.network.outputs[0])[1:] == (48, 128)
+    assert model.count_params() == layers + 129 * 128 + 2 * 13 and ops.shape(model.network.outputs[0])[1:] == (48, 128)

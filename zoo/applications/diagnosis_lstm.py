@@ -10,7 +10,8 @@ after the last hour, and `monitored` `(batch, length, num_labels + num_auxiliary
 
 Differences from the paper:
 1. The rate of the gradient descent is ours: the review does not give it.
-2. Dropout is on the inputs of every layer but the first, and of the output layer, never on the recurrence.
+2. `adapt` scales variables to mean 0 and variance 1; the paper has them between 0 and 1, where an LSTM of this size learns slowly.
+3. Dropout is on the inputs of every layer but the first, and of the output layer, never on the recurrence.
 """
 
 import keras
@@ -65,6 +66,8 @@ class DiagnosisLSTM(Model):
             raise ValueError(f"`label_names` must be {num_labels} names, one a label. Received: {label_names!r}")
         self.num_features, self.num_labels, self.num_auxiliary, self.label_names = num_features, num_labels, num_auxiliary, label_names
         self.length, self.units, self.alpha, self.dropout, self.l2 = length, units, alpha, dropout, l2
+        self.center = self.add_weight((num_features,), "zeros", trainable=False, name="center")
+        self.spread = self.add_weight((num_features,), "ones", trainable=False, name="spread")
         self.network = self._build_network()
         self.last, self.auc = keras.metrics.Mean("last_step"), keras.metrics.AUC(name="micro_auc")
         self._monitor = autodiff.compiled(lambda x: self(x, training=False), self)
@@ -94,8 +97,27 @@ class DiagnosisLSTM(Model):
         Returns:
             Dict of `probabilities` `(batch, num_labels)` and `monitored` `(batch, length, num_labels + num_auxiliary)`.
         """
-        monitored = self.network({"series": x["series"], "steps": x["steps"]}, training=training)
+        series = (ops.cast(x["series"], "float32") - self.center) / self.spread
+        monitored = self.network({"series": series, "steps": x["steps"]}, training=training)
         return {"probabilities": _at_last(monitored, x["steps"])[:, : self.num_labels], "monitored": monitored}
+
+    def adapt(self, series, steps=None):
+        """Scale each variable to mean 0 and variance 1 over these series from now on; before `fit`, as for a Keras preprocessing layer.
+
+        Args:
+            series: `(n, length, num_features)`.
+            steps: `(n,)`, how many are real; `None` for all.
+        """
+        series, steps = self._checked(series, steps)
+        real = series[np.arange(self.length) < steps[:, None]]
+        self.center.assign(real.mean(axis=0))
+        self.spread.assign(np.maximum(real.std(axis=0), 1e-6))
+
+    def _checked(self, series, steps):
+        series = np.asarray(series, "float32")
+        steps = np.full(len(series), self.length, "int32") if steps is None else np.asarray(steps, "int32")
+        self.check({"series": series, "steps": steps})
+        return series, steps
 
     # --- what the method takes, and learning ---
 
@@ -161,9 +183,7 @@ class DiagnosisLSTM(Model):
         Returns:
             `(n, length, num_labels)` float32; behind the last real step the last ones.
         """
-        series = np.asarray(series, "float32")
-        steps = np.full(len(series), self.length, "int32") if steps is None else np.asarray(steps, "int32")
-        self.check({"series": series, "steps": steps})
+        series, steps = self._checked(series, steps)
         parts = []
         for i in range(0, len(series), batch_size):
             part = {"series": series[i : i + batch_size], "steps": steps[i : i + batch_size]}
