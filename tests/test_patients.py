@@ -41,9 +41,21 @@ def test_tables_come_back(tmp_path):
     read = read_visits(tmp_path)
     assert read.persons.tolist() == found.persons.tolist() and read.days.tolist() == found.days.tolist()
     assert (read.with_vocabulary(found.vocabulary).codes != found.codes).nnz == 0
+    with pytest.raises(ValueError, match="at least 1"):
+        # nobody mapped a code to a concept
+        read_visits(tmp_path, "condition_concept_id")
     (tmp_path / "visit_occurrence.csv").write_text("person_id\n1\n")
     with pytest.raises(ValueError, match="visit_occurrence.csv"):
         read_visits(tmp_path)
+
+
+def test_diagnoses_of_real_people():
+    found = datasets.nafld()
+    assert len(found) == 12454 and len(found.vocabulary) == 10
+    # the first rows of the table
+    fourth = found.take(found.persons == 4)
+    names = [{found.vocabulary[code] for code in row.indices} for row in fourth.codes]
+    assert names[:3] == [{"htn", "dyslipidemia"}, {"ang/isc"}, {"ang/isc"}] and fourth.days[:3].tolist() == [-1287, -1226, -90]
 
 
 def test_categories():

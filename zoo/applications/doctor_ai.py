@@ -152,7 +152,7 @@ class DoctorAI(Model):
             weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
         # one for each visit that has a next one
         scale = 1 / ops.maximum(ops.sum(self._real(x["visits"])), 1.0)
-        labels, p = self._multi_hot(x["codes"])[:, 1:], ops.cast(y_pred["probabilities"], "float32")[:, :-1]
+        labels, p = self.multi_hot(x["codes"])[:, 1:], ops.cast(y_pred["probabilities"], "float32")[:, :-1]
         losses = -ops.sum(labels * ops.log(p + _TINY) + (1 - labels) * ops.log(ops.maximum(1 - p, _TINY)), axis=-1)
         self.crossentropy.update_state(losses, weight)
         total = ops.sum(weight * losses)
@@ -166,8 +166,15 @@ class DoctorAI(Model):
         """1 for each visit that has a next one, `(batch, max_visits - 1)`."""
         return ops.cast(ops.arange(1, self.max_visits) < ops.cast(visits, "int32")[:, None], "float32")
 
-    def _multi_hot(self, codes):
-        """The labels of visits, 0 or 1 float32, `(batch, max_visits, labels)`."""
+    def multi_hot(self, codes):
+        """The labels of visits, which is what is predicted of the visit before.
+
+        Args:
+            codes: `(batch, max_visits, max_codes)`, as `encode` gives them.
+
+        Returns:
+            0 or 1 float32, `(batch, max_visits, labels)`.
+        """
         ids = ops.reshape(ops.take(self._label_of, ops.cast(codes, "int32"), axis=0), (-1, self.max_codes))
         rows = ops.broadcast_to(ops.arange(ops.shape(ids)[0])[:, None], ops.shape(ids))
         places = ops.stack([ops.reshape(ops.cast(rows, "int32"), (-1,)), ops.reshape(ids, (-1,))], axis=1)
@@ -289,7 +296,7 @@ class DoctorAI(Model):
         for x in self._batches(records.take(records.counts > 1), batch_size):
             found = {name: ops.convert_to_numpy(part) for name, part in self._forward(x).items()}
             real = ops.convert_to_numpy(self._real(x["visits"])) > 0
-            labels, p = ops.convert_to_numpy(self._multi_hot(x["codes"]))[:, 1:][real], found["probabilities"][:, :-1][real]
+            labels, p = ops.convert_to_numpy(self.multi_hot(x["codes"]))[:, 1:][real], found["probabilities"][:, :-1][real]
             for n in k:
                 recalls[n].append(top_k_recall(labels, p, n))
             if self.predict_time:

@@ -4,7 +4,6 @@ Nothing here is medicine: the codes look like ICD-9-CM, and mean nothing.
 """
 
 import numpy as np
-from scipy import sparse
 
 from zoo.datasets.patients import PatientRecords
 
@@ -114,7 +113,7 @@ class PatientSimulator:
 
         Args:
             num_patients: number of patients.
-            seed: of all that is not of the world.
+            seed: of all that is not of the world, an integer or a list of them.
 
         Returns:
             `zoo.datasets.PatientRecords` with the whole vocabulary.
@@ -126,24 +125,19 @@ class PatientSimulator:
         pace = self.base_gap * np.exp(self.frailty * rng.normal(size=num_patients))
         days = _START + rng.integers(0, 2 * int(YEAR), num_patients)
         ends = days + self.years * YEAR
-        rows, total = [], 0
+        rows = []
         while len(patients):
-            visits, columns = self._code(stages, variants, rng)
-            rows.append((patients, days, visits + total, columns))
-            total += len(patients)
+            visit, columns = self._code(stages, variants, rng)
+            rows.append((patients[visit], days[visit], columns))
             gaps = pace / (1 + self.severity * stages.sum(axis=1)) * np.exp(self.noise * rng.normal(size=len(patients)))
             gaps = np.maximum(np.round(gaps), 1).astype("int64")
             stages = self.advance(stages, variants, gaps / YEAR, rng)
             days = days + gaps
             stay = days < ends
             patients, variants, stages, pace, days, ends = (part[stay] for part in (patients, variants, stages, pace, days, ends))
-        patients, days, visits, columns = (np.concatenate(part) for part in zip(*rows))
-        order = np.lexsort((days, patients))
-        codes = sparse.csr_matrix((np.ones(len(visits), "float32"), (visits, columns)), (total, len(self.vocabulary)))[order]
-        codes.sum_duplicates()
-        codes.data[:] = 1
-        starts = np.searchsorted(patients[order], np.arange(num_patients + 1))
-        return PatientRecords(np.arange(1, num_patients + 1), starts, days[order], codes, self.vocabulary)
+        patients, days, columns = (np.concatenate(part) for part in zip(*rows))
+        records = PatientRecords.from_rows(patients + 1, days, np.array(self.vocabulary)[columns])
+        return records.with_vocabulary(self.vocabulary)
 
     def advance(self, stages, variants, years, rng):
         """The stages of the conditions after a time.

