@@ -22,7 +22,9 @@ from zoo.metrics import top_k_recall
 
 WORLD = {"num_conditions": 30, "num_symptoms": 30, "num_routine": 20}
 PATIENTS, HELD_OUT, FEW, VISITS, CODES = 1500, 500, 100, 16, 24
-SIZE, L2, SKIP_EPOCHS, EPOCHS, FEW_EPOCHS, BATCH, RATE = 96, 1e-5, 4, 8, 32, 32, 1e-2
+SIZE, L2, SKIP_EPOCHS, BATCH = 96, 1e-5, 4, 32
+# epochs and rate: of the arms, of few patients alone, of few after others, of real people
+LEARN, SCRATCH, TUNE, REAL_LEARN = (8, 1e-2), (32, 1e-2), (8, 3e-3), (16, 3e-3)
 # labels that are looked at, and visits that a prediction is made from
 KS, HISTORIES = (10, 20, 30), (1, 2, 4, 8, 15)
 # units of the layers, dropout, and whether the vectors come from a skip-gram
@@ -35,21 +37,23 @@ ARMS = {
 SHOWN = "RNN-1"
 # units, dropout and rate of the nets that read features made by hand, and their epochs
 NETS = {"logistic regression": ([], 0.0, 3e-3), "perceptron": ([200], 0.5, 3e-3)}
+REAL_NETS = {"logistic regression": ([], 0.0, 3e-2), "perceptron": ([200], 0.5, 1e-2)}
 NET_EPOCHS, RIDGE = 16, 100.0
 PLAIN = ("most frequent", "last visit")
 PEOPLE, NAFLD_K, REAL = 4000, 3, ", real people"
 BETTER = "better; up to 79 % recall@30"
 NOTES = f"""The patients of the first claims are simulated. That the past tells of the future, that illness shortens the time to the next
 visit, and that both hospitals share conditions and complications is built into the simulator. What the claims compare is how much of it a
-method finds in the same visits: logistic regression, perceptron and linear regression read the codes of a visit, how often each came before,
-and the times.
+method finds in the same visits: logistic regression, perceptron and linear regression read the codes of a visit, how often each came
+before, and the times.
 
-RNN-1 has one layer of 200 units, RNN-2 two of 96, and vectors have {SIZE}; {EPOCHS} epochs of Adam from {RATE} (the paper: layers of 2000,
-vectors of 200, Adadelta, 260,000 patients). IR: vectors of {SKIP_EPOCHS} epochs of skip-gram over the same patients. In hospital B
-{FEW_EPOCHS} epochs over {FEW} patients, all else equal. Settings were chosen on patients of two other seeds: one layer of 48 with dropout
-0.2 or of 200 with 0.5, 8 or 16 epochs; two layers of 48 with rates 0.003 and 0.01 and dropout 0, 0.2 and 0.4. The baselines had more tries:
-five rates and three L2 penalties for logistic regression, six penalties for linear regression, and eighteen perceptrons of one or two layers
-of 48 to 400 units. Perceptron and logistic regression take {NET_EPOCHS} epochs, which were best for them.
+RNN-1 has one layer of 200 units, RNN-2 two of 96, and vectors have {SIZE}; {LEARN[0]} epochs of Adam from {LEARN[1]} (the paper: layers
+of 2000, vectors of 200, Adadelta, 260,000 patients). IR: vectors of {SKIP_EPOCHS} epochs of skip-gram over the same patients. Settings were
+chosen on patients of two other seeds: one layer of 48 with dropout 0.2 or of 200 with 0.5, 8 or 16 epochs; two layers of 48 with rates
+0.003 and 0.01 and dropout 0, 0.2 and 0.4. In hospital B, {FEW} patients alone take {SCRATCH[0]} epochs from {SCRATCH[1]} (the best of 16,
+32 and 64, and of 0.003 and 0.01), after those of A {TUNE[0]} from {TUNE[1]} (the best of 8, 16 and 32, and of the same rates). The
+baselines had more tries: five rates and three L2 penalties for logistic regression, six penalties for linear regression, and eighteen
+perceptrons of one or two layers of 48 to 400 units. Perceptron and logistic regression take {NET_EPOCHS} epochs, which were best for them.
 
 Histories: one and the same visit is predicted, from the 1 to 15 visits before it. Means over the seeds, with standard deviations:"""
 
@@ -61,14 +65,14 @@ def main():
     real, results, histories, shipped = real_people(), {}, [], None
     for seed in track(args.seeds, "seeds"):
         train, test = hospital("a", patients, seed)
-        models = arms(train, seed, EPOCHS // shorten)
+        models = arms(train, seed, shorten)
         shipped = shipped or models[SHOWN]
         histories.append((HISTORIES, by_history(models[SHOWN], test)))
         scores = {name: model.evaluate_records(test, KS) for name, model in models.items()}
-        scores |= baselines(models[SHOWN], train, test, KS, seed, NET_EPOCHS // shorten)
-        scores |= transfer(models["RNN-1"], seed, FEW_EPOCHS // shorten)
+        scores |= baselines(models[SHOWN], train, test, KS, seed, shorten, NETS)
+        scores |= transfer(models["RNN-1"], seed, shorten)
         if real:
-            scores |= on_real_people(real, people, seed, EPOCHS // shorten)
+            scores |= on_real_people(real, people, seed, shorten)
         for name, found in scores.items():
             results.setdefault(name, []).append(found)
             print(f"seed {seed}, {name}:", {key: round(float(value), 3) for key, value in found.items()}, flush=True)
@@ -105,25 +109,26 @@ def network(records, units, **arguments):
     return DoctorAI(records.vocabulary, units=units, **{**small, **arguments})
 
 
-def learn(model, records, epochs):
+def learn(model, records, shorten, epochs, rate):
     """Train, with a rate that falls to 0."""
+    epochs = epochs // shorten
     steps = epochs * -(-len(records) // BATCH)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps)))
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)))
     model.fit(model.encode(records), batch_size=BATCH, epochs=epochs, verbose=0)
     return model
 
 
-def arms(records, seed, epochs):
+def arms(records, seed, shorten):
     """The paper's four networks after training."""
     keras.utils.set_random_seed(seed)
     teacher, models = network(records, [1]), {}
-    teacher.pretrain_embeddings(teacher.encode(records), epochs=min(SKIP_EPOCHS, epochs), batch_size=256)
+    teacher.pretrain_embeddings(teacher.encode(records), epochs=SKIP_EPOCHS, batch_size=256)
     for name, (units, dropout, skip_gram) in ARMS.items():
         keras.utils.set_random_seed(seed)
         model = network(records, units, dropout=dropout)
         if skip_gram:
             model.network.get_layer("code_vectors").set_weights(teacher.network.get_layer("code_vectors").get_weights())
-        models[name] = learn(model, records, epochs)
+        models[name] = learn(model, records, shorten, *LEARN)
     return models
 
 
@@ -139,24 +144,24 @@ def by_history(model, records):
     return found
 
 
-def transfer(model, seed, epochs):
+def transfer(model, seed, shorten):
     """Scores on the second hospital: its few patients alone, the first hospital's model as it is, and trained on with them."""
     few, test = hospital("b", FEW, seed)
     keras.utils.set_random_seed(seed)
     units, dropout, _ = ARMS["RNN-1"]
-    scratch = learn(network(few, units, dropout=dropout), few, epochs).evaluate_records(test, KS)
+    scratch = learn(network(few, units, dropout=dropout), few, shorten, *SCRATCH).evaluate_records(test, KS)
     unchanged = model.evaluate_records(test, KS)
-    tuned = learn(model, few, epochs).evaluate_records(test, KS)
+    tuned = learn(model, few, shorten, *TUNE).evaluate_records(test, KS)
     return {"B, from scratch": scratch, "B, of A unchanged": unchanged, "B, pre-trained on A": tuned}
 
 
-def on_real_people(records, people, seed, epochs):
+def on_real_people(records, people, seed, shorten):
     """Scores of Doctor AI and of the nets on real people."""
     order = np.random.default_rng(seed).permutation(len(records))
     train, test = records.take(order[:people]), records.take(order[people : 2 * people])
     keras.utils.set_random_seed(seed)
-    model = learn(network(train, [24], labels=None, max_codes=10, embedding_size=16), train, epochs)
-    found = {"Doctor AI": model.evaluate_records(test, [NAFLD_K]), **baselines(model, train, test, [NAFLD_K], seed, epochs)}
+    model = learn(network(train, [64], labels=None, max_codes=10, embedding_size=32, dropout=0.2), train, shorten, *REAL_LEARN)
+    found = {"Doctor AI": model.evaluate_records(test, [NAFLD_K]), **baselines(model, train, test, [NAFLD_K], seed, shorten, REAL_NETS)}
     return {name + REAL: scores for name, scores in found.items()}
 
 
@@ -192,13 +197,13 @@ def pairs(model, records):
     return {name: part[:, :-1][real] for name, part in now.items()} | {name: part[:, 1:][real] for name, part in following.items()}
 
 
-def baselines(model, train, test, ks, seed, epochs):
+def baselines(model, train, test, ks, seed, shorten, nets):
     """Scores of what the paper compares with, on held-out patients."""
     train, test = pairs(model, train), pairs(model, test)
     # the share of each label among all visits settles what is equal
     common = train["labels"].mean(axis=0) / 2
     chances = {"most frequent": test["before"] + common, "last visit": test["last"] + common}
-    chances |= {name: net(*how, train, test["features"], seed, epochs) for name, how in NETS.items()}
+    chances |= {name: net(*how, train, test["features"], seed, NET_EPOCHS // shorten) for name, how in nets.items()}
     found = {name: {f"recall@{k}": top_k_recall(test["labels"], chance, k).mean() for k in ks} for name, chance in chances.items()}
     line = Ridge(RIDGE).fit(train["features"], train["log_days"])
     return {**found, "linear regression": {"r2": r2_score(test["log_days"], line.predict(test["features"]))}}
@@ -255,9 +260,11 @@ def data(real):
 
 def notes(results):
     """The notes with a table of all means."""
-    mean = {name: {key: summary([one[key] for one in runs]) for key in runs[0]} for name, runs in results.items()}
-    rows = ("; ".join(f"{name}: " + ", ".join(f"{key} {value}" for key, value in one.items())) for name, one in mean.items())
-    return NOTES + "\n\n" + "\n".join(f"- {row}" for row in rows)
+    rows = []
+    for name, runs in results.items():
+        means = ", ".join(f"{key} {summary([one[key] for one in runs])}" for key in runs[0])
+        rows.append(f"- {name}: {means}")
+    return NOTES + "\n\n" + "\n".join(rows)
 
 
 def draw(results, histories):
