@@ -24,7 +24,7 @@ WORLD = {"num_conditions": 30, "num_symptoms": 30, "num_routine": 20}
 PATIENTS, HELD_OUT, FEW, VISITS, CODES = 1500, 500, 100, 16, 24
 SIZE, L2, SKIP_EPOCHS, BATCH = 96, 1e-5, 4, 32
 # epochs and rate: of the arms, of few patients alone, of few after others, of real people
-LEARN, SCRATCH, TUNE, REAL_LEARN = (8, 1e-2), (32, 1e-2), (8, 3e-3), (16, 3e-3)
+LEARN, SCRATCH, TUNE, REAL_LEARN = (8, 1e-2), (32, 1e-2), (8, 3e-3), (16, 1e-2)
 # labels that are looked at, and visits that a prediction is made from
 KS, HISTORIES = (10, 20, 30), (1, 2, 4, 8, 15)
 # units of the layers, dropout, and whether the vectors come from a skip-gram
