@@ -495,6 +495,18 @@ ENTRIES = (
         "Blends an easy component into a powerful one while training, to learn fast early and well late.",
     ),
     Entry(
+        77,
+        "DoctorAI",
+        "doctor_ai",
+        "Doctor AI",
+        "clinical prediction",
+        "Doctor AI: Predicting Clinical Events via Recurrent Neural Networks",
+        "Choi et al.",
+        2015,
+        "1511.05942",
+        "Reads the codes of a patient's visits and predicts those of the next visit, and when it will be.",
+    ),
+    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

@@ -13,6 +13,7 @@ from zoo.applications.defensive_distillation import DefensiveDistillation as Def
 from zoo.applications.diagnosis_lstm import DiagnosisLSTM as DiagnosisLSTM
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
 from zoo.applications.distillation import Distillation as Distillation
+from zoo.applications.doctor_ai import DoctorAI as DoctorAI
 from zoo.applications.drrn import DRRN as DRRN
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet

@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.layers.sequence_pooling import at_last
 from zoo.model import Field, Model
 
 
@@ -99,7 +100,7 @@ class DiagnosisLSTM(Model):
         """
         series = (ops.cast(x["series"], "float32") - self.center) / self.spread
         monitored = self.network({"series": series, "steps": x["steps"]}, training=training)
-        return {"probabilities": _at_last(monitored, x["steps"])[:, : self.num_labels], "monitored": monitored}
+        return {"probabilities": at_last(monitored, x["steps"])[:, : self.num_labels], "monitored": monitored}
 
     def adapt(self, series, steps=None):
         """Scale each variable to mean 0 and variance 1 over these series from now on; before `fit`, as for a Keras preprocessing layer.
@@ -139,7 +140,7 @@ class DiagnosisLSTM(Model):
         repeated = ops.broadcast_to(y[:, None], ops.shape(y_pred["monitored"]))
         losses = ops.mean(ops.binary_crossentropy(repeated, y_pred["monitored"]), axis=-1)
         real = ops.cast(ops.arange(self.length) < steps[:, None], "float32")
-        last, mean = _at_last(losses, steps), ops.sum(losses * real, axis=1) / ops.cast(steps, "float32")
+        last, mean = at_last(losses, steps), ops.sum(losses * real, axis=1) / ops.cast(steps, "float32")
         weight = 1.0 if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         self.last.update_state(last, sample_weight)
         self.auc.update_state(y[:, : self.num_labels], y_pred["probabilities"])
@@ -206,9 +207,3 @@ class DiagnosisLSTM(Model):
         found = self.monitor(series, steps)[:, -1]
         names = self.label_names or list(range(self.num_labels))
         return [[(names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in found]
-
-
-def _at_last(values, steps):
-    """`values` `(batch, length, ...)` at the last real step."""
-    place = ops.reshape(ops.cast(steps, "int32") - 1, (-1, *[1] * (len(values.shape) - 1)))
-    return ops.squeeze(ops.take_along_axis(values, place, axis=1), axis=1)

@@ -29,6 +29,12 @@ from zoo.datasets.movies import movielens_100k as movielens_100k
 from zoo.datasets.movies import split_interactions as split_interactions
 from zoo.datasets.movies import with_identity as with_identity
 from zoo.datasets.patches import MaskPatches as MaskPatches
+from zoo.datasets.patient_simulator import PatientSimulator as PatientSimulator
+from zoo.datasets.patients import PatientRecords as PatientRecords
+from zoo.datasets.patients import icd9_category as icd9_category
+from zoo.datasets.patients import nafld as nafld
+from zoo.datasets.patients import read_visits as read_visits
+from zoo.datasets.patients import write_visits as write_visits
 from zoo.datasets.reduced import reduced as reduced
 from zoo.datasets.snippets import MOVIE_TARGETS as MOVIE_TARGETS
 from zoo.datasets.snippets import movie_snippets as movie_snippets

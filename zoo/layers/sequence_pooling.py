@@ -73,3 +73,9 @@ class SequencePooling(keras.layers.Layer):
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), "mode": self.mode, "size": self.size}
+
+
+def at_last(values, count):
+    """`values` `(batch, steps, ...)` at the last step that each sequence has, `(batch, ...)`; `count` `(batch,)` is at least 1."""
+    place = ops.reshape(ops.cast(count, "int32") - 1, (-1, *[1] * (len(values.shape) - 1)))
+    return ops.squeeze(ops.take_along_axis(values, place, axis=1), axis=1)

@@ -1,7 +1,10 @@
 """How well samples that may have several labels at once are told: areas under the curve, F1, precision of the first."""
 
 import numpy as np
+from scipy import sparse
 from sklearn import metrics
+
+from zoo.metrics.ranking import recall_at_k
 
 
 def multilabel_scores(labels, probabilities, thresholds=0.5, k=10):
@@ -37,3 +40,19 @@ def f1_thresholds(labels, probabilities):
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
         found.append(thresholds[int(np.argmax(f1[:-1]))])
     return np.array(found)
+
+
+def top_k_recall(labels, scores, k=30):
+    """Share of a sample's labels that are among the `k` with the highest scores; ties count against.
+
+    (Choi et al. 2015, arXiv 1511.05942, section 4.)
+
+    Args:
+        labels: 0 or 1, `(samples, labels)`.
+        scores: `(samples, labels)`.
+        k: labels to look at.
+
+    Returns:
+        Array with one value for each sample that has labels.
+    """
+    return recall_at_k(lambda samples: np.asarray(scores)[samples], sparse.csr_matrix(labels), k=k)
