@@ -59,10 +59,10 @@ def test_best_gain_is_scipys():
 def test_rewards_as_tensors_are_those_of_the_environments():
     import gymnasium
 
-    env = problem()
-    reward = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(QuadraticReward(env.q, env.r)))
+    linear = problem()
+    reward = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(QuadraticReward(linear.q, linear.r)))
     pendulum = gymnasium.make("Pendulum-v1")
-    for env, function in ((env, reward), (pendulum, PendulumReward())):
+    for env, function in ((linear, reward), (pendulum, PendulumReward())):
         rng, (state, _) = np.random.default_rng(0), env.reset(seed=0)
         for _ in range(10):
             action = rng.normal(0, 1.5, env.action_space.shape).astype("float32")

@@ -170,7 +170,7 @@ def test_one_step_of_the_critic():
             inputs, w = np.concatenate([batch["observation"], batch["action"]], 1), 1.0
         y = batch["reward"] + GAMMA * (1 - batch["terminated"]) * dense(target, following)[:, 0]
         model._learn_model(batch)
-        expected = slopes(lambda weights: -0.5 * np.mean(w * (y - dense(weights, inputs)[:, 0]) ** 2), before)
+        expected = slopes(lambda weights, y=y, w=w, x=inputs: -0.5 * np.mean(w * (y - dense(weights, x)[:, 0]) ** 2), before)
         for after, old, change in zip(numbers(model.critic), before, expected):
             np.testing.assert_allclose(after - old, change, atol=2e-3 if variant == "svg0" else 2e-5)
 
@@ -241,7 +241,7 @@ def test_trajectory_gradients_are_those_of_the_unrolled_model():
 
     v_s, _ = model.value_gradients(batch)
     for of, start in ((0, 0), (0, 3), (1, 1), (2, 4)):
-        expected = slopes(lambda first: value(theta, of, start, first[0]), [s[of, start : start + 1]])
+        expected = slopes(lambda first, of=of, start=start: value(theta, of, start, first[0]), [s[of, start : start + 1]])
         np.testing.assert_allclose(v_s[of, start], expected[0][0], rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(v_s[1, 3:], 0.0)
     expected = slopes(lambda weights: np.mean([value(weights, of, 0) for of in range(3)]), theta, 1e-7)
@@ -324,6 +324,30 @@ def test_imagined_trajectories_follow_the_model():
     np.testing.assert_allclose([xi.std(), eta.std()], 1.0, atol=0.02)
     returns = np.sum(GAMMA ** np.arange(6) * batch["reward"], 1)
     assert abs(returns.mean() - env.value(GAIN, STD, GAMMA)) < 4 * returns.std() / 4000**0.5
+
+
+def test_planner_learns_from_what_its_model_imagines():
+    model, seen = agent(variant="svg_inf", imagined=True, horizon=5, learning_starts=10**6), []
+    model.fit(LinearQuadratic(horizon=5), 10, verbose=0)
+    starts = [trajectory["observation"][0] for trajectory in model._finished]
+    improve = model._learn_policy
+    model.__dict__["_learn_policy"] = lambda batch: seen.append(batch) or improve(batch)
+    model.learn()
+    assert seen[0]["action"].shape == (2, 5, 1)
+    np.testing.assert_array_equal(seen[0]["observation"][:, 0], starts)
+    # every step is the model's: with the noise of a step it leads where the next one starts
+    flat = {name: array.reshape(10, *array.shape[2:]) for name, array in seen[0].items()}
+    mean, std = dynamics(numbers(model.dynamics), flat["observation"], flat["action"])
+    assert np.all(np.abs((flat["next_observation"] - mean) / std) < 6)
+    np.testing.assert_array_equal(seen[0]["observation"][:, 1:], seen[0]["next_observation"][:, :-1])
+
+
+def test_long_gradients_of_the_policy_alone_are_shortened():
+    model = agent(clip_norm=0.1)
+    model.remember(**transitions(20))
+    model.learn()
+    clips = [part.global_clipnorm for part in model.optimizer.optimizers]
+    assert sorted(clips, key=str) == [0.1, None, None]
 
 
 @pytest.mark.parametrize("std", ["state", "learned", "fixed"])
@@ -423,7 +447,15 @@ def test_plays_gymnasium():
 
 
 def test_bad_arguments():
-    for name, value in (("variant", "svg2"), ("std", "none"), ("gamma", 1.5), ("horizon", 0), ("batch_size", 0), ("weight_clip", 0.0)):
+    for name, value in (
+        ("variant", "svg2"),
+        ("std", "none"),
+        ("gamma", 1.5),
+        ("horizon", 0),
+        ("batch_size", 0),
+        ("weight_clip", 0.0),
+        ("clip_norm", 0.0),
+    ):
         with pytest.raises(ValueError, match=name):
             agent(**{name: value})
     for name, value in (("observation_shape", (2, 2)), ("action_shape", ()), ("reward", 3.0), ("kl_weight", -1.0), ("initial_std", 0.0)):

@@ -13,7 +13,7 @@ Differences from the paper:
 3. Trajectories longer than `horizon` are cut into pieces, each of which ends as an episode does.
 4. Sizes that the paper does not give for all its problems (rates, batches, memory, clipping of weights) have defaults of our own, and steps
    are Adam's.
-5. The paper keeps policies near each other by a penalty in some experiments; `kl_weight` weighs the divergence from the policies that acted.
+5. The paper keeps policies near each other by a penalty in some experiments; `kl_weight` weighs the divergence from those that acted.
 6. The networks run in float32 under any dtype policy.
 """
 
@@ -56,7 +56,10 @@ class SVG(Agent):
         gamma: discount factor.
         horizon: steps of a trajectory (`"svg_inf"`).
         trajectories: trajectories in an update of the policy (`"svg_inf"`).
+        imagined: whether the policy learns from trajectories that the model imagines from the starts of the real ones (`"svg_inf"`): the
+            planner by backpropagation through time that the paper compares with.
         policy_rate: learning rate of the policy.
+        clip_norm: a longer gradient of the policy is shortened to this; `None` leaves it.
         critic_rate: of the critic.
         model_rate: of the model and the learned reward.
         buffer_size: transitions in memory.
@@ -86,7 +89,9 @@ class SVG(Agent):
         gamma=0.99,
         horizon=100,
         trajectories=1,
+        imagined=False,
         policy_rate=1e-3,
+        clip_norm=None,
         critic_rate=1e-3,
         model_rate=1e-3,
         buffer_size=100_000,
@@ -111,7 +116,12 @@ class SVG(Agent):
         counts |= {"update_period": update_period, "model_updates": model_updates, "target_update": target_update}
         for name, count in counts.items():
             check_range(name, count, 1)
-        for name, size in (("initial_std", initial_std), ("action_limit", action_limit), ("weight_clip", weight_clip)):
+        for name, size in (
+            ("initial_std", initial_std),
+            ("action_limit", action_limit),
+            ("weight_clip", weight_clip),
+            ("clip_norm", clip_norm),
+        ):
             check_range(name, size, 1e-6)
         check_range("gamma", gamma, 0, 1)
         check_range("kl_weight", kl_weight, 0)
@@ -128,7 +138,9 @@ class SVG(Agent):
         self.gamma = gamma
         self.horizon = horizon
         self.trajectories = trajectories
+        self.imagined = imagined
         self.policy_rate = policy_rate
+        self.clip_norm = clip_norm
         self.critic_rate = critic_rate
         self.model_rate = model_rate
         self.buffer_size = buffer_size
@@ -184,6 +196,7 @@ class SVG(Agent):
             "update_period": 2,
             "model_updates": 2,
             "target_update": 3,
+            "clip_norm": 10.0,
             "kl_weight": 0.1,
         }
 
@@ -208,7 +221,8 @@ class SVG(Agent):
     def default_optimizer(self):
         """Adam for each of policy, critic and model, with a rate of its own."""
         rates = {"policy": self.policy_rate, "critic": self.critic_rate, "model": self.model_rate}
-        parts = {name: keras.optimizers.Adam(rate) for name, rate in rates.items()}
+        clips = {"policy": self.clip_norm}
+        parts = {name: keras.optimizers.Adam(rate, global_clipnorm=clips.get(name)) for name, rate in rates.items()}
         policy, critic = ({id(v) for v in network.trainable_variables} for network in (self.policy, self.critic or self.policy))
 
         def part(variable):
@@ -259,6 +273,8 @@ class SVG(Agent):
         if self.critic is not None:
             targets = self.targets(batch)
             losses["value_loss"] = self._apply(lambda: self.value_loss(batch, targets), self.critic.trainable_variables)
+            self.critic_steps.assign(self.critic_steps.value + 1)
+            self.update_target(self.critic_steps.value % self.target_update == 0)
         return losses
 
     def _step_of_policy(self, batch):
@@ -285,7 +301,7 @@ class SVG(Agent):
         return loss
 
     def targets(self, batch):
-        """What V (algorithm 4) or Q (algorithm 3) should have been: r + gamma V(s') or r + gamma Q(s', a'), by the target network `(batch,)`."""
+        """What V or Q should have been by the target network: r + gamma V(s') or r + gamma Q(s', a'), `(batch,)` (algorithms 4, 3)."""
         inputs = batch["next_observation"]
         if self.variant == "svg0":
             mean, std = self.policy(inputs)
@@ -294,7 +310,7 @@ class SVG(Agent):
         return ops.stop_gradient(batch["reward"] + self.gamma * (1.0 - batch["terminated"]) * self.target(inputs)[:, 0])
 
     def value_loss(self, batch, targets):
-        """Half the squared error of the critic; for V weighted by the policy's preference for the action over that of the one which acted."""
+        """Half the squared error of the critic; V's is weighted, since the actions were those of older policies."""
         if self.variant == "svg0":
             return 0.5 * ops.mean((targets - self.q_values(batch["observation"], batch["action"])) ** 2)
         return 0.5 * ops.mean(self.importance_weights(batch) * (targets - self.critic(batch["observation"])[:, 0]) ** 2)
@@ -462,21 +478,22 @@ class SVG(Agent):
         for _ in range(self.model_updates):
             batch = self.memory.sample(self.batch_size).transitions
             losses.append(self._learn_model(batch))
-            self._count_critic_step()
         if self.variant == "svg_inf":
             # any older ones are dropped: the policy has changed since, or is about to
             taken, self._finished = self._finished[-self.trajectories :], []
             batch = {name: np.stack([trajectory[name] for trajectory in taken]) for name in taken[0]}
+            if self.imagined:
+                batch = self.imagine(batch["observation"][:, 0])
         elif not self.replay:
             batch = self._latest()
         logs = {**{name: ops.mean(ops.stack([loss[name] for loss in losses])) for name in losses[0]}, **self._learn_policy(batch)}
         return {name: float(value) for name, value in logs.items()}
 
-    def update_target(self):
-        """Copy the critic to the target network."""
+    def update_target(self, due=True):
+        """Copy the critic to the target network, if it is `due`, a bool or a scalar tensor."""
         for target, online in zip(self.target.variables, self.critic.variables):
-            # a sum is a new array: JAX must not be given one buffer twice
-            target.assign(online + 0)
+            # `where` makes a new array: JAX must not be given one buffer twice
+            target.assign(ops.where(due, online.value, target.value))
 
     def imagine(self, observation, steps=None):
         """Trajectories that the policy takes in the model, shaped as real ones are; what a planner would learn from.
@@ -488,30 +505,32 @@ class SVG(Agent):
         Returns:
             Dict of arrays `(trajectories, steps, ...)` as `trajectory_loss` takes them.
         """
-        observation, rows = ops.convert_to_tensor(observation, "float32"), []
-        for _ in range(self.horizon if steps is None else steps):
-            row = self._imagine(observation)
-            observation = row["next_observation"]
-            rows.append({name: ops.convert_to_numpy(value) for name, value in row.items()})
-        return {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}
+        count, steps = len(observation), self.horizon if steps is None else steps
+        etas, xis = (self._rng.standard_normal((steps, count, *shape), "float32") for shape in (self.action_shape, self.observation_shape))
+        rows = self._imagine(np.asarray(observation, "float32"), etas, xis)
+        return {
+            name: np.moveaxis(ops.convert_to_numpy(value).reshape(steps, count, *value.shape[1:]), 0, 1) for name, value in rows.items()
+        }
 
     @cached_property
     def _imagine(self):
-        def step(observation):
+        def act(observation, eta):
             mean, std = self.policy(observation)
-            action = mean + std * keras.random.normal(ops.shape(mean), seed=self.seed_generator)
-            following = self._next(observation, action, keras.random.normal(ops.shape(observation), seed=self.seed_generator))
+            return mean + std * eta, mean, std
+
+        def step(observation, noises):
+            return self._next(observation, act(observation, noises[0])[0], noises[1]), observation
+
+        def play(start, etas, xis):
+            # the loop gives states alone; what belongs to them comes in one pass
+            end, states = ops.scan(step, start, (etas, xis))
+            observation, following = _flat(states), _flat(ops.concatenate([states[1:], end[None]], 0))
+            action, mean, std = act(observation, _flat(etas))
             reward = self.rewards(observation, action, following)
             row = {"observation": observation, "action": action, "reward": reward, "next_observation": following}
             return {**row, "terminated": 0.0 * reward, "mean": mean, "std": std, "mask": 0.0 * reward + 1.0}
 
-        return autodiff.compiled(step, self)
-
-    def _count_critic_step(self):
-        steps = int(self.critic_steps) + 1
-        self.critic_steps.assign(steps)
-        if self.critic is not None and steps % self.target_update == 0:
-            self.update_target()
+        return autodiff.compiled(play, self)
 
     def _latest(self):
         """The latest transitions, the oldest of them again where there are too few."""
@@ -602,8 +621,7 @@ class _Policy(layers.Layer):
 
 
 class _Dynamics(layers.Layer):
-    """Observations `(batch, n)` and actions `(batch, m)` -> mean and standard deviation of the next observation, by a network for each of its
-    dimensions."""
+    """Observations `(batch, n)` and actions `(batch, m)` -> mean and standard deviation of the next observation, a network a dimension."""
 
     def __init__(self, states, actions, hidden, name):
         super().__init__(name=name, dtype="float32")
