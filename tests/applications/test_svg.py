@@ -213,8 +213,8 @@ def test_steps_read_weights_before_they_change_them():
     # TensorFlow's graph optimizer let the standard deviation be read after its update, now and then
     env, rng = LinearQuadratic(noise=NOISE, horizon=6), np.random.default_rng(0)
     batch = played(env, rng.normal(size=(200, 2)), STD, rng)
-    changes = [gained(linear_agent(env, STD, NOISE), batch)[0] for _ in range(8)]
-    np.testing.assert_allclose(changes, [changes[0]] * 8, rtol=1e-4)
+    changes = [gained(linear_agent(env, STD, NOISE), batch)[0] for _ in range(5)]
+    np.testing.assert_allclose(changes, [changes[0]] * 5, rtol=1e-4)
 
 
 def test_trajectory_gradients_are_those_of_the_unrolled_model():
