@@ -508,9 +508,7 @@ class SVG(Agent):
         count, steps = len(observation), self.horizon if steps is None else steps
         etas, xis = (self._rng.standard_normal((steps, count, *shape), "float32") for shape in (self.action_shape, self.observation_shape))
         rows = self._imagine(np.asarray(observation, "float32"), etas, xis)
-        return {
-            name: np.moveaxis(ops.convert_to_numpy(value).reshape(steps, count, *value.shape[1:]), 0, 1) for name, value in rows.items()
-        }
+        return {name: np.moveaxis(ops.convert_to_numpy(value), 0, 1) for name, value in rows.items()}
 
     @cached_property
     def _imagine(self):
@@ -528,7 +526,8 @@ class SVG(Agent):
             action, mean, std = act(observation, _flat(etas))
             reward = self.rewards(observation, action, following)
             row = {"observation": observation, "action": action, "reward": reward, "next_observation": following}
-            return {**row, "terminated": 0.0 * reward, "mean": mean, "std": std, "mask": 0.0 * reward + 1.0}
+            row |= {"terminated": 0.0 * reward, "mean": mean, "std": std, "mask": 0.0 * reward + 1.0}
+            return {name: ops.reshape(value, (*etas.shape[:2], *value.shape[1:])) for name, value in row.items()}
 
         return autodiff.compiled(play, self)
 
