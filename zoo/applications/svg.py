@@ -25,6 +25,9 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.distributions import DiagonalGaussian
+
+# Keras has to know it before it loads an agent that was saved with it
+from zoo.environments.pendulum import PendulumReward as PendulumReward
 from zoo.environments.replay_buffers import UniformReplay
 from zoo.families.agent import Agent, check_choice, check_range
 
