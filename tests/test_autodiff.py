@@ -94,3 +94,32 @@ def test_compiled_reads_new_weights_and_keeps_new_state():
     assert np.any(seeds != ops.convert_to_numpy(model.dropout.seed_generator.state))
     model.dense.bias.assign([100.0])
     assert np.all(ops.convert_to_numpy(verb(x)) > first + 50)
+
+
+def test_jacobian_of_rows():
+    x, y = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
+    of_x, of_y = autodiff.jacobian(lambda v: ops.concatenate([v[0] * v[1], v[0][:, :1] ** 2], 1), [x, y], 3)
+    for row in range(5):
+        np.testing.assert_allclose(of_x[row], [[y[row, 0], 0], [0, y[row, 1]], [2 * x[row, 0], 0]], rtol=1e-6)
+        np.testing.assert_allclose(of_y[row], [[x[row, 0], 0], [0, x[row, 1]], [0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_training_step_of_a_methods_own(jit_compile):
+    keras.utils.set_random_seed(0)
+    layer, optimizer = keras.layers.Dense(1, use_bias=False), keras.optimizers.SGD(0.1, momentum=0.9)
+    layer.build((None, 2))
+    optimizer.build(layer.trainable_variables)
+
+    def step(x):
+        loss, gradients = autodiff.value_and_weight_grad(lambda: ops.sum(layer(x) ** 2), layer.trainable_variables)
+        optimizer.apply(gradients, layer.trainable_variables)
+        return loss
+
+    run, weights, velocity = autodiff.compiled(step, layer, jit_compile, optimizer), ops.convert_to_numpy(layer.kernel), 0.0
+    for _ in range(3):
+        np.testing.assert_allclose(run(X[None]), (X @ weights).item() ** 2, rtol=1e-5)
+        velocity = 0.9 * velocity - 0.1 * 2 * X[:, None] * (X @ weights)
+        weights = weights + velocity
+        np.testing.assert_allclose(layer.kernel, weights, rtol=1e-4)
+    assert int(optimizer.iterations) == 3

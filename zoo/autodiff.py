@@ -70,6 +70,17 @@ def grad(function, x):
     return value_and_grad(function, x)[1]
 
 
+def value_and_weight_grad(function, variables):
+    """`function()` (a scalar) and its gradients with respect to `variables`, a list of them; see `value_and_grad`."""
+
+    def of_values(values):
+        with Scope(zip(variables, values)):
+            return function()
+
+    # one read of each variable, where TensorFlow would read it anew, perhaps after an update, wherever it is used
+    return value_and_grad(of_values, [ops.stop_gradient(v.value) for v in variables])
+
+
 def vjp(function, x, vector):
     """`function(x)` and the product of `vector` with its Jacobian, of the structure of `x`."""
     if BACKEND == "tensorflow":
@@ -90,6 +101,23 @@ def jvp(function, x, vector):
             value = function(x)
         return value, accumulator.jvp(value, unconnected_gradients="zero")
     return jax.jvp(_pure(function), (_tensors(x),), (_tensors(vector),))
+
+
+def jacobian(function, x, size):
+    """The Jacobian of a function of rows, each of which depends on its own row alone: one backward pass over `size` copies of the batch.
+
+    Args:
+        function: takes a list of tensors `(batch, n_i)`, returns a tensor `(batch, size)`.
+        x: the list.
+        size: number of outputs of a row.
+
+    Returns:
+        A list of tensors `(batch, size, n_i)`.
+    """
+    copies = [ops.repeat(v, size, axis=0) for v in x]
+    vectors = ops.tile(ops.eye(size, dtype=copies[0].dtype), (ops.shape(x[0])[0], 1))
+    rows = vjp(function, copies, vectors)[1]
+    return [ops.reshape(row, (-1, size, row.shape[1])) for row in rows]
 
 
 def hvp(function, x, vector):
@@ -114,7 +142,7 @@ def per_replica(loss):
     return loss
 
 
-def compiled(function, layer, jit_compile=False):
+def compiled(function, layer, jit_compile=False, optimizer=None):
     """`function` as one compiled graph for the verbs of a method.
 
     The variables of `layer` are read anew at every call, and what `function` changes in its non-trainable ones (seeds, statistics) is kept.
@@ -123,21 +151,31 @@ def compiled(function, layer, jit_compile=False):
         function: takes and returns (structures of) tensors.
         layer: the Keras layer or model whose variables `function` reads.
         jit_compile: whether TensorFlow uses XLA. JAX always does.
+        optimizer: a built Keras optimizer that `function` applies to weights of `layer`: a training step of a method's own. The weights and
+            the optimizer's state are then kept as well.
     """
     if BACKEND == "tensorflow":
+        if optimizer is not None:
+            _keep_reads_before_updates()
         graph = tf.function(function, reduce_retracing=True, jit_compile=jit_compile)
         # TensorFlow takes longer over arrays than over tensors: a third of a call of a small network
         return lambda *arguments: graph(*tf.nest.map_structure(_tensor_of_array, arguments))
 
+    def variables():
+        return layer.variables if optimizer is None else [*layer.variables, *optimizer.variables]
+
+    def kept():
+        return layer.non_trainable_variables if optimizer is None else variables()
+
     @jax.jit
     def pure(values, arguments):
-        with Scope(zip(layer.variables, values)) as scope:
+        with Scope(zip(variables(), values)) as scope:
             result = function(*arguments)
-        return result, [scope.get_current_value(v) for v in layer.non_trainable_variables]
+        return result, [scope.get_current_value(v) for v in kept()]
 
     def call(*arguments):
-        result, state = pure([v.value for v in layer.variables], arguments)
-        for variable, value in zip(layer.non_trainable_variables, state):
+        result, state = pure([v.value for v in variables()], arguments)
+        for variable, value in zip(kept(), state):
             variable.assign(value)
         return result
 

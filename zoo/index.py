@@ -159,6 +159,18 @@ ENTRIES = (
         "Policy gradients whose every step is the longest that stays within a divergence of the old policy; single path and vine.",
     ),
     Entry(
+        16,
+        "SVG",
+        "svg",
+        "Stochastic value gradients",
+        "reinforcement learning",
+        "Learning Continuous Control Policies by Stochastic Value Gradients",
+        "Heess et al.",
+        2015,
+        "1510.09142",
+        "A policy for continuous actions that learns by differentiating the value through a learned model, along what really happened.",
+    ),
+    Entry(
         18,
         "DiagnosisLSTM",
         "diagnosis_lstm",

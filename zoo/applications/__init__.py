@@ -36,6 +36,7 @@ from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN
 from zoo.applications.sentence_vae import SentenceVAE as SentenceVAE
 from zoo.applications.skip_thoughts import SkipThoughts as SkipThoughts
 from zoo.applications.strong_adversary import StrongAdversary as StrongAdversary
+from zoo.applications.svg import SVG as SVG
 from zoo.applications.td_lstm import TDLSTM as TDLSTM
 from zoo.applications.trpo import TRPO as TRPO
 from zoo.applications.unet import UNet as UNet
