@@ -433,13 +433,11 @@ class SVG(Agent):
         mean, std = (x[transitions["env"]] for x in self._behaviour)
         step = {name: transitions[name] for name in STEP} | {"mean": mean, "std": std}
         self.remember(**step)
-        after = int(self.steps)
         if self.variant == "svg_inf":
             self._trace(step, transitions["env"], np.maximum(transitions["terminated"], transitions["truncated"]), envs)
-            due = int(after > self.learning_starts and len(self._finished) >= self.trajectories)
+            due = int(int(self.steps) > self.learning_starts and len(self._finished) >= self.trajectories)
         else:
-            before = after - envs
-            due = after // self.update_period - max(before, self.learning_starts) // self.update_period
+            due = self._due(envs, self.update_period, self.learning_starts)
         return [self.learn() for _ in range(due)]
 
     def remember(self, **transitions):
