@@ -21,6 +21,7 @@ EXTRAS["bench"] = [
     "gensim>=4.4",
     "adversarial-robustness-toolbox>=1.18",
     "sb3-contrib>=2.4",
+    "zennit>=0.5",
 ]
 EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS["test"] = [
