@@ -1,5 +1,6 @@
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # what a test compiles runs once or twice: to optimise it takes longer than it saves, on JAX nearly half of the time
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def seeds(request):
+    """Every test has random numbers of its own, whatever ran before it in the same process."""
+    import keras
+    import numpy as np
+
+    seed = zlib.crc32(request.node.nodeid.encode())
+    keras.utils.set_random_seed(seed)
+    if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
+        request.module.RNG.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
 
 @pytest.fixture

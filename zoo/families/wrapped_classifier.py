@@ -90,7 +90,9 @@ def sample_shape(model, name="classifier"):
 
 def num_outputs(model, shape, from_logits, name="classifier"):
     """Number of outputs for samples of a shape; refuses a model that gives something else than `from_logits` says."""
-    outputs = model(np.zeros((2, *(n or 8 for n in shape)), "float32"), training=False)
+    # many and different samples: the logits of one sum to one by chance
+    samples = np.random.default_rng(0).normal(size=(16, *(n or 8 for n in shape))).astype("float32")
+    outputs = model(samples, training=False)
     if not hasattr(outputs, "shape") or len(outputs.shape) != 2:
         raise ValueError(f"`{name}` must give one array (batch, classes). Received: {type(outputs).__name__}")
     values = ops.convert_to_numpy(outputs).astype("float32")
