@@ -72,8 +72,9 @@ def example():
     return inputs, RNG.integers(0, len(COUNTS), (3, 4)), RNG.uniform(0, 1, (3, 4, 2)).astype("float32")
 
 
-def test_hierarchical_softmax_is_a_distribution():
-    layer = filled(layers.HierarchicalSoftmax(COUNTS, DIM))
+@pytest.mark.parametrize("top", [1, 3, 64])
+def test_hierarchical_softmax_is_a_distribution(top):
+    layer = filled(layers.HierarchicalSoftmax(COUNTS, DIM, top=top))
     inputs, targets, weights = example()
     logs = ops.convert_to_numpy(layer.log_probabilities(inputs))
     np.testing.assert_allclose(np.exp(logs).sum(-1), 1, atol=1e-5)
@@ -81,19 +82,19 @@ def test_hierarchical_softmax_is_a_distribution():
     np.testing.assert_allclose(layer(inputs, targets, weights), -(picked * weights).sum(-1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [6, 0])
 def test_negative_sampling_pair_by_pair(shared, monkeypatch):
     layer = filled(layers.NegativeSampling(COUNTS, DIM, negative=3, shared=shared))
     inputs, targets, weights = example()
-    draws = RNG.integers(0, len(COUNTS), (3, 3 if shared else 12))
-    draws[0, 0] = targets[0, 0]  # a draw that is the target does not count
+    draws = RNG.integers(0, len(COUNTS), shared or (3, 12))
+    draws.flat[:2] = targets[0, 0]  # a draw that is the target does not count
     monkeypatch.setattr(layer, "sampler", lambda shape, seed: ops.convert_to_tensor(draws))
     found = ops.convert_to_numpy(layer(inputs, targets, weights))
     table, soft = ops.convert_to_numpy(layer.table), lambda x: np.log1p(np.exp(x))
     for r in range(3):
         for t, word in enumerate(targets[r]):
-            own = draws[r] if shared else draws[r, 3 * t : 3 * t + 3]
-            pair = [soft(-x @ table[word]) + sum(soft(x @ table[n]) for n in own if n != word) for x in inputs[r]]
+            own = draws if shared else draws[r, 3 * t : 3 * t + 3]
+            pair = [soft(-x @ table[word]) + 3 / len(own) * sum(soft(x @ table[n]) for n in own if n != word) for x in inputs[r]]
             np.testing.assert_allclose(found[r, t], weights[r, t] @ pair, rtol=1e-4)
     # many fixed draws stand for `negative` ones
     many = np.repeat(np.arange(len(COUNTS)), 2)
@@ -134,7 +135,7 @@ def test_layers_refuse_and_come_back():
         for kind in (layers.HierarchicalSoftmax, layers.NegativeSampling):
             with pytest.raises(ValueError, match=next(iter(bad))):
                 kind(**{"counts": COUNTS, "dim": 2, **bad})
-    layer = layers.NegativeSampling(COUNTS, 2, 7, 0.5, True, 9)
+    layer = layers.NegativeSampling(COUNTS, 2, 7, 0.5, 4, 9)
     assert layers.NegativeSampling.from_config(layer.get_config()).get_config() == layer.get_config()
     for bad in ([5], [1, -1]):
         with pytest.raises(ValueError, match="`counts`"):

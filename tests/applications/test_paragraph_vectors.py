@@ -40,7 +40,7 @@ FORMS = {
 PREDICTIONS = {
     "hs": {"prediction": "hierarchical_softmax"},
     "neg": {"prediction": "negative_sampling"},
-    "shared": {"prediction": "negative_sampling", "shared_negatives": True},
+    "shared": {"prediction": "negative_sampling", "shared_negatives": 16},
 }
 
 

@@ -327,7 +327,7 @@ class _SkipGram(keras.Model):
 
     def __init__(self, counts, dim, negative):
         super().__init__(name="skip_gram")
-        self.prediction = NegativeSampling(counts, dim, negative, shared=True, dtype="float32", name="prediction")
+        self.prediction = NegativeSampling(counts, dim, negative, shared=64, dtype="float32", name="prediction")
         initial = keras.initializers.RandomUniform(-0.5 / dim, 0.5 / dim)
         self.vectors = self.add_weight((len(counts) + 1, dim), initial, name="vectors", autocast=False)
         self.built = True

@@ -11,7 +11,7 @@ Shapes: `document` `(batch,)` and `words` `(batch, run)` ids of words and n-gram
 Differences from the paper:
 
 1. A batch holds many tokens and is one update with the sum of their gradients; a row that a batch uses more than `most_uses` times takes
-   the mean of its gradients times this. With `shared_negatives` the tokens of a run share their draws.
+   the mean of its gradients times this. With `shared_negatives` all tokens of a batch share their draws.
 2. Vectors of new documents are inferred with the output frozen, from zeros and with fixed draws, so that a document always gets the same
    vector; the paper trains on the documents that it tests on as well.
 3. The paper's dimension, learning rate and number of epochs were not checked; the defaults are those of word2vec.
@@ -31,7 +31,8 @@ class DVNgram(DocumentVectors):
         ngrams: longest run of words to predict: 3 for words, bigrams and trigrams (the paper's best), 1 for words alone, which is PV-DBOW.
         negative: draws of negative sampling.
         power: of the counts in these draws.
-        shared_negatives: whether the tokens of a run share their draws: faster, with a little more noise.
+        shared_negatives: 0, or how many draws all tokens of a batch share, each weighted by `negative / shared_negatives`: faster, and
+            the same on average. 256 are enough for a small vocabulary.
         sample: relative frequency from which on tokens are sub-sampled; 0 for none.
         run: tokens of a document that make a training example.
         most_uses: limit of what one batch adds to one row, see difference 1; `None` for none.
@@ -54,7 +55,7 @@ class DVNgram(DocumentVectors):
         ngrams=3,
         negative=5,
         power=0.75,
-        shared_negatives=False,
+        shared_negatives=0,
         sample=1e-3,
         run=16,
         most_uses=256,
@@ -85,7 +86,7 @@ class DVNgram(DocumentVectors):
             "ngrams": 2,
             "negative": 3,
             "power": 0.5,
-            "shared_negatives": True,
+            "shared_negatives": 8,
             "sample": 0.0,
             "run": 3,
             "most_uses": 8,

@@ -14,7 +14,7 @@ Differences from the papers, and from word2vec and gensim, which update after ev
 1. A batch holds many words and is one update with the sum of their gradients. A row of a table that a batch uses more than `most_uses`
    times takes the mean of its gradients times this, as the sum would overshoot.
 2. All inputs that predict a word at one place (the document and, in skip-gram, its neighbours) share its negative draws; with
-   `shared_negatives` all words of a run do.
+   `shared_negatives` all words of a batch do.
 3. Inference starts from zeros, weights words by their chance to survive the sub-sampling, weights neighbours by their chance to be in the
    window, and takes fixed draws, so that a document always gets the same vector.
 4. Where the context of PV-DM is cut by the end of a document, concatenation fills it with zeros.
@@ -49,7 +49,8 @@ class ParagraphVectors(DocumentVectors):
         prediction: `"hierarchical_softmax"` (the paper's) or `"negative_sampling"`.
         negative: draws of negative sampling.
         power: of the counts in these draws.
-        shared_negatives: whether the words of a run share their draws: faster, with a little more noise.
+        shared_negatives: 0, or how many draws all words of a batch share, each weighted by `negative / shared_negatives`: faster, and
+            the same on average. 256 are enough for a small vocabulary.
         sample: relative frequency from which on words are sub-sampled; 0 for none.
         run: words of a document that make a training example.
         most_uses: limit of what one batch adds to one row, see difference 1; `None` for none.
@@ -76,7 +77,7 @@ class ParagraphVectors(DocumentVectors):
         prediction="hierarchical_softmax",
         negative=5,
         power=0.75,
-        shared_negatives=False,
+        shared_negatives=0,
         sample=1e-3,
         run=16,
         most_uses=256,
@@ -99,7 +100,8 @@ class ParagraphVectors(DocumentVectors):
         self.learning_rate, self.end_learning_rate, self.steps, self.length = learning_rate, end_learning_rate, steps, length
 
         self.halo = window if form == "dm" or train_words else 0
-        self._make(prediction, shared_negatives, dim * (1 + 2 * window) if form == "dm" and context == "concat" else dim)
+        input_dim = dim * (1 + 2 * window) if form == "dm" and context == "concat" else dim
+        self._make(prediction, shared_negatives, input_dim, top=64 if self.halo else None)
         if self.halo:
             self.words = self._embeddings("words", len(vocabulary))
             # distance of each place of a run and its halo from each word of the run
@@ -167,8 +169,6 @@ class ParagraphVectors(DocumentVectors):
                 mean = inputs / (1 + ops.sum(near, axis=2, keepdims=True))
                 # every vector takes the whole gradient of the mean, as in word2vec, and not its share
                 inputs = inputs + ops.stop_gradient(mean - inputs)
-        if self.shared_negatives and isinstance(self.predict_words, NegativeSampling):
-            return self.predict_words(inputs, targets, weights[..., None] * ops.eye(self.run), **options)
         # every word is a row of its own
         single = ops.reshape(inputs, (-1, 1, inputs.shape[2]))
         return self.predict_words(single, ops.reshape(targets, (-1, 1)), ops.reshape(weights, (-1, 1, 1)), **options)

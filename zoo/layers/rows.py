@@ -27,7 +27,23 @@ def moderate(rows, ids, uses, size, most):
     """
     if most is None:
         return rows
-    flat = ops.reshape(ids, (-1,))
-    total = ops.take(ops.segment_sum(ops.reshape(uses, (-1,)), flat, size), flat, axis=0)
-    scale = ops.reshape(ops.minimum(1.0, most / ops.maximum(total, 1.0)), (*ops.shape(ids), 1))
-    return scale * rows + ops.stop_gradient((1 - scale) * rows)
+    return limited(rows, ops.take(total_uses(ids, uses, size), ids, axis=0), most)
+
+
+def total_uses(ids, uses, size):
+    """How often a batch uses each of `size` rows, `(size,)`; arguments as in `moderate`."""
+    return ops.segment_sum(ops.reshape(uses, (-1,)), ops.reshape(ids, (-1,)), size)
+
+
+def limited(rows, total, most):
+    """`rows` `(..., dim)`, with the gradient of those that the batch uses more than `most` times, by their `total` `(...)`, scaled down."""
+    scale = ops.minimum(1.0, most / ops.maximum(total, 1.0))[..., None]
+
+    @ops.custom_gradient
+    def scaled(rows):
+        def gradient(*arguments, upstream=None):
+            return (arguments[0] if upstream is None else upstream) * scale
+
+        return rows, gradient
+
+    return scaled(rows)

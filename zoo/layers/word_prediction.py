@@ -4,13 +4,14 @@ Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their
 
 Inputs and target words come in rows; every input of a row may be paired with every target, as `weights` says. What a row uses several
 times is then fetched once and multiplied as a matrix: a document and its words are a row, and so are neighbouring words and their windows.
+What many rows use is multiplied with all of them at once: draws that a batch shares, and the decisions next to the root of a tree.
 """
 
 import keras
 import numpy as np
 from keras import ops
 
-from zoo.layers.rows import gather_rows, moderate
+from zoo.layers.rows import gather_rows, limited, moderate, total_uses
 from zoo.text.frequencies import alias_table
 from zoo.text.huffman import huffman_codes
 
@@ -26,16 +27,17 @@ class NegativeSampling(keras.layers.Layer):
         dim: length of the inputs.
         negative: draws (the paper: 5 to 20 for small, 2 to 5 for large data).
         power: of the counts.
-        shared: whether the targets of a row share their draws; else each has its own. (The inputs paired with a target always do.)
+        shared: 0, or so many draws that all targets of a batch share, each weighted by `negative / shared`: the same mean, and one matrix
+            product. Otherwise each target has its own draws. (The inputs paired with a target always share them.)
         most_uses: updates of one row by a batch, see `zoo.layers.rows.moderate`; `None` for no limit.
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, counts, dim, negative=5, power=0.75, shared=False, most_uses=None, **kwargs):
+    def __init__(self, counts, dim, negative=5, power=0.75, shared=0, most_uses=None, **kwargs):
         super().__init__(**kwargs)
         _check(counts, dim)
-        if negative < 1:
-            raise ValueError(f"`negative` must be at least 1. Received: {negative}")
+        if negative < 1 or isinstance(shared, bool) or shared < 0:
+            raise ValueError(f"`negative` must be at least 1, `shared` a number of draws or 0. Received: {negative}, {shared}")
         self.counts, self.dim, self.negative, self.power = counts, dim, negative, power
         self.shared, self.most_uses = shared, most_uses
         self.sampler = UnigramSampler(counts, power)
@@ -50,34 +52,47 @@ class NegativeSampling(keras.layers.Layer):
             inputs: `(rows, inputs, dim)` float32.
             targets: numbers of words `(rows, targets)` int32.
             weights: of the pairs `(rows, targets, inputs)` float32; 0 where there is no pair.
-            draws: words `(any,)` for all rows in place of random ones; their losses are scaled to `negative` draws.
+            draws: words `(any,)` that all targets share in place of random ones; their losses are scaled to `negative` draws.
 
         Returns:
             `(rows, targets)` float32.
         """
-        rows, length, uses = ops.shape(targets)[0], targets.shape[1], ops.sum(weights, axis=-1)
-        shared = self.shared or draws is not None
+        uses = ops.sum(weights, axis=-1)
+        if draws is None and self.shared:
+            draws = self.sampler((self.shared,), self.seed_generator)
         if draws is None:
-            draws = self.sampler((rows, self.negative * (1 if shared else length)), self.seed_generator)
+            losses = self._with_own_draws(inputs, targets, uses)
         else:
-            draws = ops.broadcast_to(draws, (rows, draws.shape[0]))
-        number = draws.shape[1]
-        share = self.negative / number if shared else 1.0
-        # how often a draw is used: by all targets of the row, or by its own
-        drawn_uses = ops.sum(uses, axis=1, keepdims=True) * share if shared else ops.repeat(uses, self.negative, axis=1)
-        drawn_uses = ops.broadcast_to(drawn_uses, (rows, number))
+            losses = self._with_shared_draws(inputs, targets, uses, draws)
+        return ops.sum(losses * weights, axis=-1)
+
+    def _with_own_draws(self, inputs, targets, uses):
+        """Losses of all pairs `(rows, targets, inputs)`."""
+        (rows, number), length = ops.shape(inputs)[:2], targets.shape[1]
+        draws = self.sampler((rows, self.negative * length), self.seed_generator)
         words = ops.concatenate([targets, draws], axis=1)
-        vectors = self._fetch(words, ops.concatenate([uses, drawn_uses], axis=1))
-        scores = ops.matmul(vectors, ops.transpose(inputs, (0, 2, 1)))
-        near, far = ops.softplus(-scores[:, :length]), ops.softplus(scores[:, length:])
-        if shared:
-            other = ops.cast(ops.not_equal(draws[:, None], targets[:, :, None]), "float32") * share
-            far = ops.matmul(other, far)
-        else:
-            other = ops.not_equal(ops.reshape(draws, (rows, length, self.negative)), targets[:, :, None])
-            far = ops.reshape(far, (rows, length, self.negative, inputs.shape[1])) * ops.cast(other, "float32")[..., None]
-            far = ops.sum(far, axis=2)
-        return ops.sum((near + far) * weights, axis=-1)
+        vectors = self._fetch(words, ops.concatenate([uses, ops.repeat(uses, self.negative, axis=1)], axis=1))
+        near, far = ops.split(ops.einsum("rwd,rid->rwi", vectors, inputs), [length], axis=1)
+        far = ops.reshape(ops.softplus(far), (rows, length, self.negative, number))
+        other = ops.not_equal(ops.reshape(draws, (rows, length, self.negative)), targets[:, :, None])
+        return ops.softplus(-near) + ops.sum(far * ops.cast(other, "float32")[..., None], axis=2)
+
+    def _with_shared_draws(self, inputs, targets, uses, draws):
+        """Losses of all pairs `(rows, targets, inputs)`; `draws` `(any,)`."""
+        share, words = self.negative / draws.shape[0], ops.reshape(targets, (-1,))
+        near, far = gather_rows(self.table, targets), gather_rows(self.table, draws)
+        if self.most_uses is not None:
+            drawn = ops.broadcast_to(ops.sum(uses) * share, draws.shape)
+            ids, counts = ops.concatenate([words, draws], axis=0), ops.concatenate([ops.reshape(uses, (-1,)), drawn], axis=0)
+            total = total_uses(ids, counts, len(self.counts))
+            near, far = (limited(rows, ops.take(total, ids, axis=0), self.most_uses) for rows, ids in ((near, targets), (far, draws)))
+        scores = ops.einsum("rtd,rid->rti", near, inputs)
+        others = ops.softplus(ops.matmul(ops.reshape(inputs, (-1, self.dim)), ops.transpose(far)))
+        others = ops.reshape(ops.sum(others, axis=1), (-1, 1, inputs.shape[1]))
+        # the sum holds the target as often as it was drawn
+        hits = ops.take(total_uses(draws, ops.ones(draws.shape), len(self.counts)), targets, axis=0)
+        losses = ops.softplus(-scores)
+        return losses + share * (others - hits[..., None] * (losses + scores))
 
     def _fetch(self, ids, uses):
         return moderate(gather_rows(self.table, ids), ids, uses, self.table.shape[0], self.most_uses)
@@ -96,44 +111,85 @@ class HierarchicalSoftmax(keras.layers.Layer):
         counts: how often each word occurs.
         dim: length of the inputs.
         most_uses: updates of one row by a batch, see `zoo.layers.rows.moderate`; `None` for no limit.
+        top: decisions nearest to the root, through which most paths go, that are made for every input, as one matrix product; those
+            further down are fetched for each target. Changes time and not values.
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, counts, dim, most_uses=None, **kwargs):
+    def __init__(self, counts, dim, most_uses=None, top=64, **kwargs):
         super().__init__(**kwargs)
         _check(counts, dim)
-        self.counts, self.dim, self.most_uses = counts, dim, most_uses
+        if top < 1:
+            raise ValueError(f"`top` must be at least 1. Received: {top}")
+        self.counts, self.dim, self.most_uses, self.top = counts, dim, most_uses, top
         codes, nodes, mask = huffman_codes(counts)
         # -1 for branch 1, +1 for branch 0, and 0 behind the word
-        self._signs = ops.convert_to_tensor((1 - 2 * codes) * mask, "float32")
-        self._nodes = ops.convert_to_tensor(nodes * mask.astype("int32"))
+        signs, nodes = (1 - 2 * codes) * mask.astype("int32"), nodes * mask.astype("int32")
+        self._first = max(0, len(counts) - 1 - top)
+        # nodes are numbered from the rarest to the root, so that every path ends with those that are not of the top
+        below = np.sum((mask > 0) & (nodes < self._first), axis=1)
+        above = mask.sum(1).astype("int64") - below
+        self._above, self._below = _part(nodes - self._first, signs, 0, above), _part(nodes, signs, above, below)
         self.table = self.add_weight((len(counts) - 1, dim), "zeros", name="table", autocast=False)
         self.built = True
 
     def call(self, inputs, targets, weights):
         """Weighted losses of targets, summed over the inputs; shapes as in `NegativeSampling.call`."""
-        rows, (length, depth) = ops.shape(targets)[0], (targets.shape[1], self._nodes.shape[1])
-        signs = ops.reshape(ops.take(self._signs, targets, axis=0), (rows, length * depth))
-        nodes = ops.reshape(ops.take(self._nodes, targets, axis=0), (rows, length * depth))
-        uses = ops.repeat(ops.sum(weights, axis=-1), depth, axis=1) * ops.abs(signs)
-        vectors = self._fetch(nodes, uses)
-        scores = ops.matmul(vectors, ops.transpose(inputs, (0, 2, 1)))
-        losses = ops.softplus(-signs[..., None] * scores) * ops.abs(signs)[..., None]
-        losses = ops.sum(ops.reshape(losses, (rows, length, depth, inputs.shape[1])), axis=2)
+        uses = ops.sum(weights, axis=-1)
+        losses = self._decide(
+            targets, self._above, lambda nodes, signs: self._scores_of_all(inputs, nodes, uses[..., None] * ops.abs(signs))
+        )
+        if self._first:
+            losses += self._decide(targets, self._below, lambda nodes, signs: self._scores(inputs, nodes, uses[..., None] * ops.abs(signs)))
         return ops.sum(losses * weights, axis=-1)
+
+    def _decide(self, targets, part, scores):
+        """Losses `(rows, targets, inputs)` of a part of the decisions."""
+        nodes, signs = (ops.take(table, targets, axis=0) for table in part)
+        signs = ops.cast(signs, "float32")
+        found = scores(nodes, signs)
+        found = ops.reshape(found, (*ops.shape(nodes), found.shape[-1]))
+        return ops.sum(ops.softplus(-signs[..., None] * found) * ops.abs(signs)[..., None], axis=2)
+
+    def _scores(self, inputs, nodes, uses):
+        """Of the nodes of each target `(rows, targets, depth)`, fetched one by one."""
+        rows = ops.shape(nodes)[0]
+        nodes, uses = ops.reshape(nodes, (rows, -1)), ops.reshape(uses, (rows, -1))
+        vectors = moderate(gather_rows(self.table, nodes), nodes, uses, self.table.shape[0], self.most_uses)
+        return ops.einsum("rvd,rid->rvi", vectors, inputs)
+
+    def _scores_of_all(self, inputs, nodes, uses):
+        """The same, picked from the scores of all nodes of the top."""
+        rows, (number, size) = ops.shape(inputs)[0], (inputs.shape[1], self.table.shape[0] - self._first)
+        vectors = gather_rows(self.table, ops.arange(self._first, self.table.shape[0]))
+        if self.most_uses is not None:
+            vectors = limited(vectors, total_uses(nodes, uses, size), self.most_uses)
+        scores = ops.matmul(ops.reshape(inputs, (-1, self.dim)), ops.transpose(vectors))
+        scores = ops.reshape(ops.transpose(ops.reshape(scores, (rows, number, size)), (0, 2, 1)), (-1, number))
+        return ops.take(scores, nodes + size * ops.arange(rows)[:, None, None], axis=0)
 
     def log_probabilities(self, inputs):
         """Log of the probabilities of all words, `(..., words)`, for inputs `(..., dim)`."""
         scores = ops.matmul(inputs, ops.transpose(self.table))
-        scores = ops.take(scores, self._nodes, axis=-1)
-        return -ops.sum(ops.softplus(-self._signs * scores) * ops.abs(self._signs), axis=-1)
-
-    def _fetch(self, ids, uses):
-        return moderate(gather_rows(self.table, ids), ids, uses, self.table.shape[0], self.most_uses)
+        parts = [(self._above, scores[..., self._first :])] + [(self._below, scores)] * bool(self._first)
+        total = 0.0
+        for (nodes, signs), found in parts:
+            signs = ops.cast(signs, "float32")
+            total -= ops.sum(ops.softplus(-signs * ops.take(found, nodes, axis=-1)) * ops.abs(signs), axis=-1)
+        return total
 
     def get_config(self):
         """The constructor's arguments."""
-        return {**super().get_config(), "counts": self.counts, "dim": self.dim, "most_uses": self.most_uses}
+        return {**super().get_config(), **{name: getattr(self, name) for name in ("counts", "dim", "most_uses", "top")}}
+
+
+def _part(nodes, signs, start, length):
+    """Decisions `start` to `start + length` of every path, as tables of nodes and signs `(words, longest)`; 0 behind the last."""
+    order = np.arange(max(1, np.max(length)))
+    inside = order < length[:, None]
+    places = np.where(inside, order + np.reshape(start, (-1, 1)), 0)
+    nodes, signs = (np.where(inside, np.take_along_axis(table, places, axis=1), 0) for table in (nodes, signs))
+    return ops.convert_to_tensor(nodes, "int32"), ops.convert_to_tensor(signs, "int8")
 
 
 class UnigramSampler:
