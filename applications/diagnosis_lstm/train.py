@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -144,7 +145,7 @@ def main():
             model, monitored = lstm(alpha, auxiliary, x, y, train, seed, epochs)
             shipped = shipped or model
             chances[name] = monitored[:, -1]
-            by_hour = [multilabel_scores(labels[test], monitored[test, hour])["micro_auc"] for hour in range(HOURS)]
+            by_hour = [roc_auc_score(labels[test].ravel(), monitored[test, hour].ravel()) for hour in range(HOURS)]
             curves.setdefault(name, []).append((np.arange(1, HOURS + 1), by_hour))
             early.setdefault(name, []).append({EARLY: by_hour[HOURS // 2 - 1]})
         chances["perceptron"] = perceptron(features, labels, train, seed, epochs)

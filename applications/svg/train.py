@@ -90,10 +90,9 @@ def played(env, rng):
     for _ in range(env.horizon):
         mean = state @ GAIN.T
         action = mean + STD * rng.normal(size=mean.shape)
-        costs = np.einsum("bi,ij,bj->b", state, env.q, state) + np.einsum("bi,ij,bj->b", action, env.r, action)
-        following = state @ env.a.T + action @ env.b.T + rng.normal(size=state.shape) @ env.noise.T
-        row = {"observation": state, "action": action, "reward": -costs, "next_observation": following}
-        rows.append({**row, "mean": mean, "std": STD + 0 * mean, "mask": 1.0 + 0 * costs, "terminated": 0 * costs})
+        reward, following = env.transition(state, action, rng)
+        row = {"observation": state, "action": action, "reward": reward, "next_observation": following}
+        rows.append({**row, "mean": mean, "std": STD + 0 * mean, "mask": 1.0 + 0 * reward, "terminated": 0 * reward})
         state = following
     return {name: np.stack([row[name] for row in rows], 1).astype("float32") for name in rows[0]}
 

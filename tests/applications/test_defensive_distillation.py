@@ -115,6 +115,16 @@ def test_the_student_is_the_teachers_architecture_anew():
     assert len(model.trainable_variables) == 4 and not {id(w) for w in model.student.weights} & {id(w) for w in teacher.weights}
 
 
+def test_what_was_frozen_in_the_teacher_stays_and_the_student_learns_all():
+    teacher = keras.Sequential([keras.Input((5,)), layers.Dense(4, "relu"), layers.Dense(3)])
+    teacher.layers[0].trainable = False
+    first, second = (ops.convert_to_numpy(layer.kernel) for layer in teacher.layers)
+    model = DefensiveDistillation(teacher)
+    assert len(model.student.trainable_variables) == 4
+    model.fit(X, Y, verbose=0)
+    assert np.all(teacher.layers[0].kernel == first) and np.any(teacher.layers[1].kernel != second) and not teacher.trainable_variables
+
+
 def test_a_trained_teacher_stays_and_needs_no_labels():
     teacher = linear(scale=3.0)
     before = teacher.get_weights()

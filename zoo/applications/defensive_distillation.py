@@ -56,12 +56,15 @@ class DefensiveDistillation(Model):
         units = _num_logits(teacher, self.sample_shape, "teacher")
         self.num_classes = max(units, 2)
         if student is None:
-            # a frozen teacher's student would be frozen
-            teacher.trainable = True
             student = type(teacher).from_config(teacher.get_config())
+            # it starts at random, so that no part of it may stay frozen
+            student.trainable = True
         shape = sample_shape(student, "student")
         if shape != self.sample_shape or _num_logits(student, shape, "student") != units:
             raise ValueError(f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}")
+        # what the caller froze stays so, but for a teacher that is wholly frozen, as it comes from another such model;
+        # numbers, since Keras would take a list of layers for parts of this model
+        self._frozen = {id(layer) for layer in teacher._flatten_layers() if teacher.trainable_variables and not layer.trainable}
         teacher.trainable = False
         self.teacher, self.student, self.temperature, self.hard_weight = teacher, student, temperature, hard_weight
         self.train_teacher, self.low, self.high = train_teacher, low, high
@@ -127,6 +130,8 @@ class DefensiveDistillation(Model):
         trainer = keras.Model(inputs, self._log(self.teacher(inputs), self.temperature))
         optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(self.optimizer))
         self.teacher.trainable = True
+        for layer in self.teacher._flatten_layers():
+            layer.trainable = layer.trainable and id(layer) not in self._frozen
         try:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             settings = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}

@@ -50,7 +50,7 @@ class ParagraphVectors(DocumentVectors):
         negative: draws of negative sampling.
         power: of the counts in these draws.
         shared_negatives: 0, or how many draws all words of a batch share, each weighted by `negative / shared_negatives`: faster, and
-            the same on average. 256 are enough for a small vocabulary.
+            the same on average; 256 for some thousand words, 1024 for ten thousand and more.
         sample: relative frequency from which on words are sub-sampled; 0 for none.
         run: words of a document that make a training example.
         most_uses: limit of what one batch adds to one row, see difference 1; `None` for none.

@@ -59,11 +59,15 @@ class LinearQuadratic(gymnasium.Env):
 
     def step(self, action):
         """Move; truncated at the horizon."""
-        action = np.asarray(action, "float64")
-        reward = -(self.state @ self.q @ self.state + action @ self.r @ action)
-        self.state = self.a @ self.state + self.b @ action + self.noise @ self.np_random.normal(size=self.noise.shape[1])
+        reward, self.state = self.transition(self.state, np.asarray(action, "float64"), self.np_random)
         self.time += 1
         return self.state.astype("float32"), float(reward), False, self.time >= self.horizon, {}
+
+    def transition(self, states, actions, rng):
+        """Rewards `(...)` and next states `(..., states)` of states `(..., states)` and actions `(..., actions)`, noise from `rng`."""
+        costs = sum(np.einsum("...i,ij,...j", x, matrix, x) for x, matrix in ((states, self.q), (actions, self.r)))
+        noise = rng.normal(size=(*np.shape(states)[:-1], self.noise.shape[1]))
+        return -costs, states @ self.a.T + actions @ self.b.T + noise @ self.noise.T
 
     # --- in closed form ---
 
