@@ -20,7 +20,7 @@ from zoo import datasets, evidence, plots
 from zoo.applications import DVNgram
 from zoo.evidence import Claim
 
-SETTINGS = {"dim": 100, "shared_negatives": 1024, "length": 768}
+SETTINGS = {"dim": 100, "length": 768}
 ARMS = {"n-grams": 3, "words": 1}
 PENALTIES = (1, 10, 100)
 # the corpus's own division: press, general prose, learned, fiction
