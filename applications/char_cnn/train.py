@@ -2,7 +2,7 @@
 
     python applications/char_cnn/train.py
 
-A network of the paper's form with three convolutions learns from 5 and from 20 articles of the Universal Declaration of Human Rights, with
+A network of the paper's form with two convolutions learns from 5 and from 20 articles of the Universal Declaration of Human Rights, with
 dropout of characters and, from 20, without. It is tested on 11 other articles, clean and misspelled. Its rivals are logistic regression on
 a bag of words, and on n-grams of characters.
 """
@@ -18,7 +18,8 @@ from zoo import datasets, evidence, plots, text
 from zoo.applications import CharCNN
 from zoo.evidence import Claim
 
-NETWORK = {"length": 48, "features": 64, "units": 256, "convolutions": [[5, 2], [3, 2], [3, 2]], "dropout": 0.3, "stddev": 0.1}
+# the last pool takes all that is left of the text: a word counts wherever it stands
+NETWORK = {"length": 48, "features": 128, "units": 256, "convolutions": [[5, 2], [3, 20]], "dropout": 0.0, "stddev": 0.1}
 DROPPED, STARTS, BATCH = 0.1, 8, 64
 ARTICLES = (5, 20)
 RATES = (0.0, 0.1, 0.2, 0.3)
@@ -29,7 +30,7 @@ DATASET = "four words of articles held out"
 def main():
     """Train, misspell, publish."""
     args = evidence.arguments(__doc__, "char_cnn_languages")
-    updates, articles, every = (60, ARTICLES, 8) if args.quick else (1200, ARTICLES, 1)
+    updates, articles, every = (60, ARTICLES, 8) if args.quick else (3000, ARTICLES, 1)
     results, shipped = {}, None
     for seed, number in track([(s, n) for s in args.seeds for n in articles], "Training"):
         train, (test_texts, test_labels), names = datasets.languages(train_articles=number, overlap=True, seed=seed)
@@ -55,13 +56,19 @@ def main():
             "or 20 articles for training, 11 others for the test, drawn anew for each seed."
         ),
         notes=(
-            f"{updates} updates with Adam at 0.002 on batches of 64, whatever the number of articles; pieces start at every word, and "
-            "come with up to seven of their first characters missing. The papers take SGD, six convolutions, 1014 characters and more "
-            "than 100,000 texts. The alphabet is what the training texts hold. Rate and network were chosen on training articles of other "
-            "draws, the width at last to keep the time short. Twice the width and 2000 updates, tried with the first seed alone, had "
-            "78.0 % with 5 articles (bag of words 75.7 %) and with 20 articles 81.5 % with character dropout, 79.9 % without (bag of words "
-            "82.7 %): the claims that fail here may do so for want of training. "
-            "Which language a text is in stands in its characters, which suits the network; the papers' topics and opinions do not. "
+            f"{updates} updates with Adam on batches of {BATCH}, the rate going from 0.002 to 0 along a cosine, whatever the number of "
+            "articles; pieces start at every word, and come with up to seven of their first characters missing. The papers take SGD, six "
+            "convolutions, 1014 characters and more than 100,000 texts. The alphabet is what the training texts hold, with the blank, "
+            "which the papers leave out: there a dropped character looks like the end of a word. Network, rate and updates were chosen "
+            "on one other draw of the articles (seed 1000, 20 articles; the 31 articles are few, and come again in the draws reported). "
+            "There, without dropped characters, 1500 updates of 128 maps had 79.5 % with the three convolutions, hidden dropout of 0.3 and "
+            "pools of 2 of an earlier form of this recipe, 82.4 % with a last pool over the rest of the text, 82.9 % with two such "
+            "convolutions, and 87.1 % with the blank and no hidden dropout. More training pays: with dropped characters 86.1 % became "
+            "88.7 % by 3000 updates. Twice the maps (88.6 % after 1500 updates) cost twice the time. The bag of words had 85.1 % there, "
+            "n-grams 94.5 %. Which language a text is in stands in its characters, while most words of another article are new: the "
+            "network may overtake the bag of words at far fewer texts here than on the papers' topics and opinions. "
+            f"With 5 articles the network has {np.mean(results[CNN, 5, 0.0]):.1f} %, the bag of words "
+            f"{np.mean(results[WORDS, 5, 0.0]):.1f} %. "
             f"Logistic regression on n-grams of characters (1 to 3) has {np.mean(results[NGRAMS, 20, 0.0]):.1f} % with 20 articles, "
             f"{np.mean(results[NGRAMS, 20, 0.2]):.1f} % misspelled: on as little text as this it is the method to choose. Misspelled means "
             "that a share of the letters swaps with the next, is lost, doubled or replaced."
@@ -74,15 +81,15 @@ def network(train, names, dropped, updates, seed):
     """A trained CharCNN."""
     texts, labels = train
     keras.utils.set_random_seed(seed)
-    alphabet = "".join(sorted({c for line in texts for c in line.lower() if not c.isspace()}))
+    # with the blank: else a dropped character looks like the end of a word
+    alphabet = "".join(sorted({" ", *"".join(texts).lower()}))
     model = CharCNN(len(names), names, alphabet, symbol_dropout=dropped, **NETWORK)
-    model.compile(optimizer=keras.optimizers.Adam(2e-3), callbacks=None)
+    model.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, updates)), callbacks=None)
     # each piece from each of eight starts, encoded once
     ids = np.concatenate([model.encode([line[start:] for line in texts]) for start in range(STARTS)])
-    order = np.random.default_rng(seed).permutation(len(ids))
-    ids, labels = ids[order], np.tile(labels, STARTS)[order]
-    used = min(updates * BATCH, len(ids))
-    model.fit(ids[:used], labels[:used], batch_size=BATCH, epochs=round(updates * BATCH / used), verbose=0)
+    rng, number = np.random.default_rng(seed), updates * BATCH
+    order = np.concatenate([rng.permutation(len(ids)) for _ in range(-(-number // len(ids)))])[:number]
+    model.fit(ids[order], np.tile(labels, STARTS)[order], batch_size=BATCH, shuffle=False, verbose=0)
     return model
 
 
@@ -114,6 +121,13 @@ def claims(results, seeds):
             "On few texts (20 articles) a bag of words is better than the character CNN",
             "bags of words and n-grams are better up to several hundred thousand texts (1509.01626, section 5)",
             (WORDS, 20, 0.0),
+            (CNN, 20, 0.0),
+            CNN,
+        ),
+        claim(
+            "On few texts (20 articles) n-grams of characters in a linear model are better than the character CNN",
+            "n-grams with TFIDF stay ahead up to several hundred thousand texts (1509.01626, section 5); its n-grams are of words",
+            (NGRAMS, 20, 0.0),
             (CNN, 20, 0.0),
             CNN,
         ),
