@@ -55,16 +55,17 @@ class DefensiveDistillation(Model):
         self.sample_shape = sample_shape(teacher, "teacher")
         units = _num_logits(teacher, self.sample_shape, "teacher")
         self.num_classes = max(units, 2)
-        if student is None:
-            student = type(teacher).from_config(teacher.get_config())
-            # it starts at random, so that no part of it may stay frozen
-            student.trainable = True
-        shape = sample_shape(student, "student")
-        if shape != self.sample_shape or _num_logits(student, shape, "student") != units:
-            raise ValueError(f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}")
         # what the caller froze stays so, but for a teacher that is wholly frozen, as it comes from another such model;
         # numbers, since Keras would take a list of layers for parts of this model
         self._frozen = {id(layer) for layer in teacher._flatten_layers() if teacher.trainable_variables and not layer.trainable}
+        if student is None:
+            # it starts at random, so that no part of it may be frozen; on TensorFlow a model that is not frozen itself ignores the latter
+            teacher.trainable = False
+            teacher.trainable = True
+            student = type(teacher).from_config(teacher.get_config())
+        shape = sample_shape(student, "student")
+        if shape != self.sample_shape or _num_logits(student, shape, "student") != units:
+            raise ValueError(f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}")
         teacher.trainable = False
         self.teacher, self.student, self.temperature, self.hard_weight = teacher, student, temperature, hard_weight
         self.train_teacher, self.low, self.high = train_teacher, low, high
