@@ -23,8 +23,6 @@ from zoo.evidence import Claim
 SETTINGS = {"dim": 100, "length": 768}
 ARMS = {"n-grams": 3, "words": 1}
 PENALTIES = (1, 10, 100)
-# the corpus's own division: press, general prose, learned, fiction
-GROUPS = np.array([0, 0, 0, 1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3])
 
 
 def main():
@@ -32,7 +30,7 @@ def main():
     args = evidence.arguments(__doc__, "dv_ngram_brown")
     corpus = datasets.brown()
     (passages, owners, genres), new = (datasets.brown_passages(corpus[i :: 20 if args.quick else 2 + 4 * i]) for i in (0, 1))
-    genres, new_genres = GROUPS[genres], GROUPS[new[2]]
+    genres, new_genres = datasets.BROWN_GROUPS[genres], datasets.BROWN_GROUPS[new[2]]
     epochs = 2 if args.quick else 10
     results, shipped = {}, None
     for seed in track(args.seeds, "Training"):

@@ -22,9 +22,7 @@ from zoo import datasets, evidence, plots, text
 from zoo.applications import SALSTM
 from zoo.evidence import Claim
 
-# the corpus's own division of its fifteen genres
 CLASSES = ["press", "general prose", "learned", "fiction"]
-CLASS_OF_GENRE = np.array([0, 0, 0, 1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3])
 WORDS, LENGTH = 2000, 64
 NETWORK = {"num_classes": 4, "length": LENGTH, "embedding_size": 64, "units": 64, "hidden": 32, "class_names": CLASSES}
 # of 375 training documents, 250 have this many labelled passages, and the others this many to choose the epoch; all have 20 without labels
@@ -69,7 +67,7 @@ is, and linear gain, made less difference on the development documents than chan
 def passages(documents):
     """Texts, numbers of their documents, classes."""
     texts, owners, genres = datasets.brown_passages(documents, LENGTH)
-    return [" ".join(words) for words in texts], owners, CLASS_OF_GENRE[genres].astype("int32")
+    return [" ".join(words) for words in texts], owners, datasets.BROWN_GROUPS[genres].astype("int32")
 
 
 def drawn(owners, documents, count, rng):
@@ -90,7 +88,7 @@ def pretrained(words, seed, ids, objective, epochs):
     # compiling with XLA takes longer than a few updates
     arguments = {"batch_size": PRETRAINING_BATCH, "learning_rate": PRETRAINING_RATE, "verbose": 0, "jit_compile": len(ids) > 1000}
     history = model.pretrain(ids, objective, epochs=epochs, **arguments).history
-    return values(model.reader.weights), history["loss"][-1]
+    return model.reader.get_weights(), history["loss"][-1]
 
 
 class Trainer:
@@ -101,11 +99,11 @@ class Trainer:
         rate = SETTINGS[arm][0]
         self.model.compile(keras.optimizers.Adam(rate, global_clipnorm=self.model.gradient_clip), jit_compile=False)
         self.model.optimizer.build(self.model.trainable_variables)
-        self.start = values(self.model.optimizer.variables)
+        self.start = [ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables]
 
     def run(self, weights, data, choosing, test, epochs, batch):
         """Accuracy in percent on `choosing` after each epoch, and on `test` at the best epoch."""
-        assign(self.model.weights, weights)
+        self.model.set_weights(weights)
         assign(self.model.optimizer.variables, self.start)
         best = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=epochs, restore_best_weights=True)
         arguments = {"validation_data": choosing, "validation_batch_size": 500, "callbacks": [best], "verbose": 0}
@@ -114,13 +112,8 @@ class Trainer:
         return 100 * np.array(history["val_accuracy"]), 100 * found["accuracy"]
 
 
-def values(variables):
-    """Arrays of variables."""
-    return [ops.convert_to_numpy(v) for v in variables]
-
-
 def assign(variables, arrays):
-    """The opposite of `values`; what has no array stays."""
+    """Give variables the values of arrays; what has no array stays."""
     for variable, array in zip(variables, arrays):
         variable.assign(array)
 
@@ -153,10 +146,10 @@ def arms_of_a_seed(seed, train, test, trainers, quick):
         assign(model.reader.weights, weights[LANGUAGE_MODEL][:1] if arm == VECTORS else weights.get(arm, []))
         key = (SETTINGS[arm], *arguments.items())
         trainers[key] = trainers.get(key) or Trainer(words, arm, **arguments)
-        curve, accuracy = trainers[key].run(values(model.weights), sample, chosen, (test_ids, test[2]), epochs, batch)
+        curve, accuracy = trainers[key].run(model.get_weights(), sample, chosen, (test_ids, test[2]), epochs, batch)
         curves.setdefault(arm, []).append(curve)
         accuracies.setdefault(arm, []).append(accuracy)
-        assign(model.weights, values(trainers[key].model.weights))
+        model.set_weights(trainers[key].model.get_weights())
         return model
 
     for number in range(1 if quick else RUNS):

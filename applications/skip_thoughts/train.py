@@ -149,7 +149,7 @@ def measure(train_chapters, test_chapters, seed, epochs, sizes=(3000, 2000)):
     larger, copy = model.expand_vocabulary(words, table), copy.expand_vocabulary(words, table)
     train, test = draw(train_chapters, sizes[0], seed), draw(test_chapters, sizes[1], seed)
     verses, test_verses = draw_verses(train_chapters, sizes[0], seed), draw_verses(test_chapters, sizes[1], seed)
-    texts = [*train[0], *train[1], *test[0], *test[1], *verses[0], *test_verses[0]]
+    texts = [*train[0], *train[1], *test[0], *test[1]]
     own_words = [*larger.vocabulary, *larger.expanded]
     own = np.concatenate([np.concatenate([part.embedding[2:], part.expansion]) for part in larger.parts], axis=1)
     vectors = {"combine": larger.vectors(texts), "unexpanded": model.vectors(texts), "copy": copy.vectors(texts)}
@@ -157,12 +157,13 @@ def measure(train_chapters, test_chapters, seed, epochs, sizes=(3000, 2000)):
     vectors |= {"mean": means(texts, words, table), "own mean": means(texts, own_words, own)}
     rare = with_unknown(test[1], model.vocabulary)
     for name, every in vectors.items():
-        u, v, u_test, v_test, frozen, test_frozen = np.split(every, np.cumsum([sizes[0], sizes[0], sizes[1], sizes[1], len(verses[0])]))
+        u, v, u_test, v_test = np.split(every, np.cumsum([sizes[0], sizes[0], sizes[1]]))
         predicted = text.Relatedness(3, REGULARISATION).fit(u, v, train[2]).predict(u_test, v_test)
         found[name] = pearsonr(predicted, test[2])[0]
         found[f"{name}, unknown words"] = pearsonr(predicted[rare], test[2][rare])[0]
-        if name in ("combine", "mean"):
-            found[f"{name}, groups"] = accuracy(StandardScaler(), [0.001, 0.01, 0.1], (frozen, verses[1]), (test_frozen, test_verses[1]))
+    for name, encode in {"combine": larger.vectors, "mean": lambda texts: means(texts, words, table)}.items():
+        parts = [(encode(texts), groups) for texts, groups in (verses, test_verses)]
+        found[f"{name}, groups"] = accuracy(StandardScaler(), [0.001, 0.01, 0.1], *parts)
     found["bag of words, groups"] = accuracy(TfidfVectorizer(sublinear_tf=True), [1, 3, 10], verses, test_verses)
     # a preset of less than 3 MiB
     return found, model.expand_vocabulary(words[:SHIPPED], table[:SHIPPED]), losses

@@ -57,7 +57,8 @@ class DefensiveDistillation(Model):
         self.num_classes = max(units, 2)
         # what the caller froze stays so, but for a teacher that is wholly frozen, as it comes from another such model;
         # numbers, since Keras would take a list of layers for parts of this model
-        self._frozen = {id(layer) for layer in teacher._flatten_layers() if teacher.trainable_variables and not layer.trainable}
+        frozen = [layer for layer in teacher._flatten_layers() if not layer.trainable] if teacher.trainable_variables else []
+        self._frozen = {id(layer) for layer in frozen}
         if student is None:
             # it starts at random, so that no part of it may be frozen; on TensorFlow a model that is not frozen itself ignores the latter
             teacher.trainable = False
@@ -132,7 +133,8 @@ class DefensiveDistillation(Model):
         optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(self.optimizer))
         self.teacher.trainable = True
         for layer in self.teacher._flatten_layers():
-            layer.trainable = layer.trainable and id(layer) not in self._frozen
+            if id(layer) in self._frozen:
+                layer.trainable = False
         try:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             settings = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}

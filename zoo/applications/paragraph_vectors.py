@@ -27,7 +27,7 @@ import numpy as np
 from keras import ops
 
 from zoo.families.document_vectors import DocumentVectors
-from zoo.layers.rows import gather_rows, moderate
+from zoo.layers.rows import fetch_rows
 from zoo.layers.word_prediction import NegativeSampling
 
 FORMS = ("dbow", "dm")
@@ -101,7 +101,7 @@ class ParagraphVectors(DocumentVectors):
 
         self.halo = window if form == "dm" or train_words else 0
         input_dim = dim * (1 + 2 * window) if form == "dm" and context == "concat" else dim
-        self._make(prediction, shared_negatives, input_dim, top=64 if self.halo else None)
+        self._make(prediction, shared_negatives, input_dim, top=64 if self.halo else 64 * run)
         if self.halo:
             self.words = self._embeddings("words", len(vocabulary))
             # distance of each place of a run and its halo from each word of the run
@@ -176,7 +176,7 @@ class ParagraphVectors(DocumentVectors):
     def _context(self, words, near):
         """Vectors of the words of runs and halos `(rows, window + run + window, dim)`."""
         numbers = ops.maximum(words - 2, 0)
-        return moderate(gather_rows(self.words, numbers), numbers, ops.sum(near, axis=1), len(self.vocabulary), self.most_uses)
+        return fetch_rows(self.words, numbers, ops.sum(near, axis=1), self.most_uses)
 
     def _near(self, words, weights, training):
         """Which places are in the window of which word of the run, `(rows, run, window + run + window)`, 0 to 1."""

@@ -3,6 +3,7 @@
 from zoo.datasets import babi as babi
 from zoo.datasets.bible import bible_verses as bible_verses
 from zoo.datasets.brown import BROWN_GENRES as BROWN_GENRES
+from zoo.datasets.brown import BROWN_GROUPS as BROWN_GROUPS
 from zoo.datasets.brown import BrownDocument as BrownDocument
 from zoo.datasets.brown import brown as brown
 from zoo.datasets.brown import brown_passages as brown_passages

@@ -29,7 +29,7 @@ class DocumentVectors(Model):
     # longest run of words that counts as one word, and words around a run that an example shows
     ngrams, halo = 1, 0
 
-    def _make(self, prediction, shared, input_dim=None, top=None):
+    def _make(self, prediction, shared, input_dim=None, top=64):
         """Check the shared arguments, and make the table and the output layer for inputs of `input_dim`.
 
         `top` is that of `HierarchicalSoftmax`; where a document alone is the input of a run, many decisions are cheaper together.
@@ -49,7 +49,7 @@ class DocumentVectors(Model):
         input_dim = input_dim or self.dim
         options = {"most_uses": self.most_uses, "dtype": "float32", "name": "prediction"}
         if prediction == "hierarchical_softmax":
-            self.predict_words = HierarchicalSoftmax(self.counts, input_dim, top=top or 64 * self.run, **options)
+            self.predict_words = HierarchicalSoftmax(self.counts, input_dim, top=top, **options)
         else:
             self.predict_words = NegativeSampling(self.counts, input_dim, self.negative, self.power, shared, **options)
         self.documents = self._embeddings("documents", self.num_documents)

@@ -12,6 +12,11 @@ def gather_rows(table, ids):
     return value.sparse_read(ids) if hasattr(value, "sparse_read") else ops.take(value, ids, axis=0)
 
 
+def fetch_rows(table, ids, uses, most):
+    """Rows of a table, learning at most `most` times from a batch: `moderate` of `gather_rows`, whose arguments these are."""
+    return moderate(gather_rows(table, ids), ids, uses, table.shape[0], most)
+
+
 def moderate(rows, ids, uses, size, most):
     """`rows`, with the gradient of those that a batch uses often scaled down.
 

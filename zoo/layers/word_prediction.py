@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.layers.rows import gather_rows, limited, moderate, total_uses
+from zoo.layers.rows import fetch_rows, gather_rows, limited, total_uses
 from zoo.text.frequencies import alias_table
 from zoo.text.huffman import huffman_codes
 
@@ -71,7 +71,8 @@ class NegativeSampling(keras.layers.Layer):
         (rows, number), length = ops.shape(inputs)[:2], targets.shape[1]
         draws = self.sampler((rows, self.negative * length), self.seed_generator)
         words = ops.concatenate([targets, draws], axis=1)
-        vectors = self._fetch(words, ops.concatenate([uses, ops.repeat(uses, self.negative, axis=1)], axis=1))
+        uses = ops.concatenate([uses, ops.repeat(uses, self.negative, axis=1)], axis=1)
+        vectors = fetch_rows(self.table, words, uses, self.most_uses)
         near, far = ops.split(ops.einsum("rwd,rid->rwi", vectors, inputs), [length], axis=1)
         far = ops.reshape(ops.softplus(far), (rows, length, self.negative, number))
         other = ops.not_equal(ops.reshape(draws, (rows, length, self.negative)), targets[:, :, None])
@@ -93,9 +94,6 @@ class NegativeSampling(keras.layers.Layer):
         hits = ops.take(total_uses(draws, ops.ones(draws.shape), len(self.counts)), targets, axis=0)
         losses = ops.softplus(-scores)
         return losses + share * (others - hits[..., None] * (losses + scores))
-
-    def _fetch(self, ids, uses):
-        return moderate(gather_rows(self.table, ids), ids, uses, self.table.shape[0], self.most_uses)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -136,26 +134,24 @@ class HierarchicalSoftmax(keras.layers.Layer):
     def call(self, inputs, targets, weights):
         """Weighted losses of targets, summed over the inputs; shapes as in `NegativeSampling.call`."""
         uses = ops.sum(weights, axis=-1)
-        losses = self._decide(
-            targets, self._above, lambda nodes, signs: self._scores_of_all(inputs, nodes, uses[..., None] * ops.abs(signs))
-        )
+        losses = self._decide(inputs, targets, uses, self._above, self._scores_of_all)
         if self._first:
-            losses += self._decide(targets, self._below, lambda nodes, signs: self._scores(inputs, nodes, uses[..., None] * ops.abs(signs)))
+            losses += self._decide(inputs, targets, uses, self._below, self._scores)
         return ops.sum(losses * weights, axis=-1)
 
-    def _decide(self, targets, part, scores):
+    def _decide(self, inputs, targets, uses, part, scores):
         """Losses `(rows, targets, inputs)` of a part of the decisions."""
         nodes, signs = (ops.take(table, targets, axis=0) for table in part)
         signs = ops.cast(signs, "float32")
-        found = scores(nodes, signs)
-        found = ops.reshape(found, (*ops.shape(nodes), found.shape[-1]))
-        return ops.sum(ops.softplus(-signs[..., None] * found) * ops.abs(signs)[..., None], axis=2)
+        found = scores(inputs, nodes, uses[..., None] * ops.abs(signs))
+        found = ops.reshape(found, (*ops.shape(nodes), inputs.shape[1]))
+        return ops.sum(_losses(signs[..., None], found), axis=2)
 
     def _scores(self, inputs, nodes, uses):
         """Of the nodes of each target `(rows, targets, depth)`, fetched one by one."""
         rows = ops.shape(nodes)[0]
         nodes, uses = ops.reshape(nodes, (rows, -1)), ops.reshape(uses, (rows, -1))
-        vectors = moderate(gather_rows(self.table, nodes), nodes, uses, self.table.shape[0], self.most_uses)
+        vectors = fetch_rows(self.table, nodes, uses, self.most_uses)
         return ops.einsum("rvd,rid->rvi", vectors, inputs)
 
     def _scores_of_all(self, inputs, nodes, uses):
@@ -171,16 +167,19 @@ class HierarchicalSoftmax(keras.layers.Layer):
     def log_probabilities(self, inputs):
         """Log of the probabilities of all words, `(..., words)`, for inputs `(..., dim)`."""
         scores = ops.matmul(inputs, ops.transpose(self.table))
-        parts = [(self._above, scores[..., self._first :])] + [(self._below, scores)] * bool(self._first)
-        total = 0.0
-        for (nodes, signs), found in parts:
-            signs = ops.cast(signs, "float32")
-            total -= ops.sum(ops.softplus(-signs * ops.take(found, nodes, axis=-1)) * ops.abs(signs), axis=-1)
-        return total
+        (above, above_signs), (below, below_signs) = self._above, self._below
+        nodes = ops.concatenate([above + self._first, below], axis=1)
+        signs = ops.cast(ops.concatenate([above_signs, below_signs], axis=1), "float32")
+        return -ops.sum(_losses(signs, ops.take(scores, nodes, axis=-1)), axis=-1)
 
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), **{name: getattr(self, name) for name in ("counts", "dim", "most_uses", "top")}}
+
+
+def _losses(signs, scores):
+    """Of decisions; 0 where the sign is."""
+    return ops.softplus(-signs * scores) * ops.abs(signs)
 
 
 def _part(nodes, signs, start, length):
