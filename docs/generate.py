@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from zoo import index, presets
-from zoo.evidence import summary
+from zoo.evidence import ahead, count, summary
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
@@ -64,10 +64,9 @@ def _gallery():
             if (record["folder"] / "figure.png").exists():
                 shutil.copy(record["folder"] / "figure.png", DOCS / "gallery" / f"{name}.png")
                 picture = f"[![{entry.title}]({name}.png){{ width=480 }}]({name}.md)\n\n"
-            held = sum(claim["holds"] for claim in record["claims"])
             tiles.append(
                 f"## {entry.title}\n\n*{entry.task}*, {entry.authors} {entry.year}. {entry.summary}\n\n{picture}"
-                f"{held} of {len(record['claims'])} claims hold: [card of `{name}`]({name}.md), [method](../methods/{entry.stem}.md)\n"
+                f"Claims: {_verdicts(record['claims'])}. [Card of `{name}`]({name}.md), [method](../methods/{entry.stem}.md)\n"
             )
             pages.append({name: f"gallery/{name}.md"})
     (DOCS / "gallery" / "index.md").write_text("# Gallery\n\n" + "\n".join(tiles))
@@ -100,12 +99,14 @@ def _members(module):
 def readme_with_table():
     """README.md with a table of methods from index and evidence."""
     shipped = presets.shipped().values()
-    rows = ["| method | task | paper | claims that hold |", "|---|---|---|---|"]
+    rows = ["| method | task | paper | claims: yes | undecided | no |", "|---|---|---|---|---|---|"]
     for entry in _entries():
         claims = [claim for record in shipped if record["class"] == entry.name for claim in record["claims"]]
         method = f"[{entry.title}](docs/methods/{entry.stem}.md), `{entry.name}`"
         paper = f"[{entry.authors} {entry.year}]({entry.url})"
-        rows.append(f"| {method} | {entry.task} | {paper} | {sum(c['holds'] for c in claims)} of {len(claims)} |")
+        rows.append(f"| {method} | {entry.task} | {paper} | {' | '.join(str(n) for n in count(claims).values())} |")
+    total = count(claim for record in shipped for claim in record["claims"])
+    rows.append(f"| {len(index.ENTRIES)} methods | | | {' | '.join(str(n) for n in total.values())} |")
     return _between_markers(README.read_text(), "methods", "\n".join(rows))
 
 
@@ -116,7 +117,7 @@ def page_with_evidence(entry):
         if record["class"] != entry.name:
             continue
         rows = [f"Preset [`{name}`](../gallery/{name}.md), mean ± standard deviation over the seeds:", ""]
-        rows += ["| claim | metric | here | baseline | holds |", "|---|---|---|---|---|"]
+        rows += ["| claim | metric | here | baseline | ahead, 95 % interval | verdict |", "|---|---|---|---|---|---|"]
         rows += [_claim(claim) for claim in record["claims"]]
         parts.append("\n".join(rows))
     return _between_markers(_page(entry).read_text(), "evidence", "\n\n".join(parts))
@@ -125,7 +126,11 @@ def page_with_evidence(entry):
 def _claim(claim):
     baseline = f"{summary(claim['baseline']['values'])} ({claim['baseline']['name']})"
     metric = f"{claim['metric']}, {'higher' if claim['higher_is_better'] else 'lower'} is better"
-    return f"| {claim['claim']} | {metric} | {summary(claim['values'])} | {baseline} | {'yes' if claim['holds'] else 'no'} |"
+    return f"| {claim['claim']} | {metric} | {summary(claim['values'])} | {baseline} | {ahead(claim)} | {claim['verdict']} |"
+
+
+def _verdicts(claims):
+    return ", ".join(f"{n} {verdict}" for verdict, n in count(claims).items() if n)
 
 
 def _page(entry):

@@ -12,25 +12,17 @@ import pytest
 
 import zoo
 from zoo import cli, index, presets
+from zoo.evidence import Claim
 
-CLAIM = {
-    "claim": "it works",
-    "metric": "accuracy",
-    "dataset": "d",
-    "paper_value": "1",
-    "higher_is_better": True,
-    "seeds": [0, 1, 2],
-    "values": [0.9, 0.9, 0.8],
-    "baseline": {"name": "plain", "values": [0.5, 0.5, 0.5]},
-    "holds": True,
-}
+CLAIM = Claim("it works", "1", "d", "accuracy", True, "plain", [0.5, 0.5, 0.5], [0.9, 0.9, 0.8], [0, 1, 2]).record()
+FAILED = {**CLAIM, "verdict": "no"}
 
 
 @pytest.fixture
 def shipped(monkeypatch):
     """Two presets, whatever the recipes have written so far."""
     records = {
-        "unet_em": {"class": "UNet", "parameters": 31_031_685, "folder": Path("x"), "claims": [CLAIM, {**CLAIM, "holds": False}]},
+        "unet_em": {"class": "UNet", "parameters": 31_031_685, "folder": Path("x"), "claims": [CLAIM, FAILED]},
         "dcgan_a": {"class": "DCGAN", "parameters": 950, "folder": Path("x"), "claims": []},
         "dcgan_b": {"class": "DCGAN", "parameters": 1200, "folder": Path("x"), "claims": [CLAIM]},
     }
@@ -54,7 +46,8 @@ def test_list_json(capsys, shipped):
     assert code == 0 and [r["row"] for r in records] == [e.row for e in index.ENTRIES]
     unet = next(r for r in records if r["name"] == "UNet")
     assert {"row", "name", "task", "paper", "presets", "parameters", "evidence"} <= set(unet)
-    assert unet["presets"] == ["unet_em"] and unet["parameters"] == {"unet_em": 31_031_685} and unet["evidence"] == {"claims": 2, "hold": 1}
+    assert unet["presets"] == ["unet_em"] and unet["parameters"] == {"unet_em": 31_031_685}
+    assert unet["evidence"] == {"yes": 1, "undecided": 0, "no": 1}
 
 
 def test_list_filters(capsys, shipped):
@@ -65,12 +58,20 @@ def test_list_filters(capsys, shipped):
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_list_reads_well(capsys, shipped, monkeypatch, width):
+def test_list_has_one_line_a_method(capsys, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     lines = run(capsys, "list")[1].splitlines()
-    assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
-    for text in ("UNet", "unet_em", "31M", "1 of 2", "reinforcement", "dcgan_b"):
-        assert any(text in line for line in lines), text
+    assert max(map(len, lines)) <= width
+    for entry in index.ENTRIES:
+        assert sum(f" {entry.name} " in line for line in lines) == 1
+    for text, least in (
+        ("UNet", 80),
+        ("reinforcement learning", 80),
+        ("undecided", 80),
+        ("unet_em", 120),
+        ("121k", 120),
+    ):
+        assert any(text in line for line in lines) == (width >= least), text
 
 
 def test_list_is_fast_and_imports_no_backend():
@@ -94,7 +95,7 @@ def test_info(capsys, shipped, monkeypatch):
     assert code == 0
     for text in ("Ronneberger", "1505.04597", "unet_em", "it works", "0.8667", "plain", 'from_pretrained("unet_em")'):
         assert text in out, text
-    assert json.loads(run(capsys, "info", "unet", "--json")[1])["claims"]["unet_em"] == [CLAIM, {**CLAIM, "holds": False}]
+    assert json.loads(run(capsys, "info", "unet", "--json")[1])["claims"]["unet_em"] == [CLAIM, FAILED]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import evidence
 
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 Y = np.array([0, 1, 0, 1])
@@ -100,25 +99,3 @@ def test_custom_objective_is_divided_by_the_replicas(toy):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, cwd=zoo.__path__[0] + "/..")
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def claim(values, baseline, higher_is_better=True):
-    return evidence.Claim("c", "p", "d", "m", higher_is_better, "b", baseline, values, list(range(len(values))))
-
-
-def test_holds_is_computed():
-    assert claim([0.9, 0.8, 0.85], [0.7, 0.75, 0.72]).holds
-    assert not claim([0.9, 0.8, 0.85], [0.7, 0.75, 0.72], higher_is_better=False).holds
-    assert not claim([0.9, 0.1, 0.5], [0.1, 0.8, 0.5]).holds
-    assert not claim([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]).holds
-    with pytest.raises(ValueError, match="one entry per seed"):
-        claim([1, 2], [1])
-
-
-def test_publish_writes_a_preset_with_a_card(toy, tmp_path, capsys):
-    args = evidence.arguments("A recipe.", "toy", ["--quick", "--out", str(tmp_path / "toy")])
-    evidence.publish(toy(), args, [claim([2, 3, 4], [1, 1, 1])], data="None, CC0.", notes="Just a toy.")
-    assert "holds" in capsys.readouterr().out
-    card = (tmp_path / "toy" / "card.md").read_text()
-    assert "**yes**" in card and "3 ± 1" in card and "Just a toy." in card
-    assert isinstance(zoo.Model.from_pretrained(tmp_path / "toy"), toy)

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import zoo
-from zoo import index, presets
+from zoo import evidence, index, presets
 
+_COLOURS = {"yes": "green", "undecided": "yellow", "no": "red"}
 SOURCE = "the folder applications/ of the source repository (git clone, then pip install -e .)"
 
 
@@ -117,7 +118,7 @@ def _records(entries):
                 "summary": entry.summary,
                 "presets": list(own),
                 "parameters": {name: preset["parameters"] for name, preset in own.items()},
-                "evidence": {"claims": len(claims), "hold": sum(claim["holds"] for claim in claims)},
+                "evidence": evidence.count(claims),
             }
         )
     return records
@@ -142,28 +143,28 @@ def _list(args):
     from rich.table import Table
 
     console = Console()
-    is_wide = console.width >= 110
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=not is_wide)
+    # one line a method; what does not fit is in `zoo info` and in --json
+    has_presets = console.width >= 116
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("row", justify="right", style="dim")
     table.add_column("method", style="bold cyan", no_wrap=True)
-    table.add_column("task", min_width=15)
-    if is_wide:
-        table.add_column("paper", ratio=1)
-    table.add_column("preset", overflow="fold")
-    table.add_column("weights", justify="right", no_wrap=True)
-    table.add_column("evidence", no_wrap=True)
+    table.add_column("task", no_wrap=True)
+    if has_presets:
+        table.add_column("preset", no_wrap=True)
+        table.add_column("weights", justify="right", no_wrap=True)
+    for verdict, colour in _COLOURS.items():
+        table.add_column(verdict, justify="right", style=colour, no_wrap=True)
     for record in records:
         table.add_row(
             str(record["row"]),
             record["name"],
             record["task"],
-            *([f"{record['paper']} [dim]{record['authors']} {record['year']}[/]"] if is_wide else []),
-            "\n".join(record["presets"]) or "[dim]none[/]",
-            "\n".join(_count(n) for n in record["parameters"].values()),
-            _verdict(record["evidence"]),
+            *(["\n".join(record["presets"]), "\n".join(_count(n) for n in record["parameters"].values())] if has_presets else []),
+            *(str(record["evidence"][verdict] or "") for verdict in _COLOURS),
         )
     console.print(table)
-    console.print(f"[dim]{len(records)} of {len(index.ENTRIES)} methods. zoo info NAME shows the evidence of one.[/]")
+    text = f"{len(records)} of {len(index.ENTRIES)} methods, and what came of their papers' claims. zoo info NAME shows the figures of one."
+    console.print(f"[dim]{text}[/]")
 
 
 def _info(args):
@@ -181,15 +182,16 @@ def _info(args):
     console.print(entry.summary)
     console.print(f"[dim]{entry.paper}, {entry.authors} {entry.year}, {entry.url}[/]\n")
     for name in record["presets"]:
-        table = Table("claim", "metric", "here", "baseline", "holds", title=f"{name} ({_count(record['parameters'][name])} parameters)")
-        table.title_justify = "left"
+        title = f"{name} ({_count(record['parameters'][name])} parameters)"
+        table = Table("claim", "metric", "here", "baseline", "ahead", "verdict", title=title, title_justify="left")
         for claim in claims[name]:
             table.add_row(
                 claim["claim"],
                 f"{claim['metric']} ({'higher' if claim['higher_is_better'] else 'lower'} is better)",
-                _mean(claim["values"]),
-                f"{_mean(claim['baseline']['values'])} ({claim['baseline']['name']})",
-                "[green]yes[/]" if claim["holds"] else "[red]no[/]",
+                evidence.summary(claim["values"]),
+                f"{evidence.summary(claim['baseline']['values'])} ({claim['baseline']['name']})",
+                evidence.ahead(claim),
+                f"[{_COLOURS[claim['verdict']]}]{claim['verdict']}[/]",
             )
         console.print(table, "")
     start = f'.from_pretrained("{record["presets"][0]}")' if record["presets"] else "()"
@@ -202,19 +204,6 @@ def _count(number):
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return str(number)
-
-
-def _mean(values):
-    from statistics import fmean
-
-    return f"{fmean(values):.4g}"
-
-
-def _verdict(evidence):
-    if not evidence["claims"]:
-        return "[dim]none[/]"
-    colour = "green" if evidence["hold"] == evidence["claims"] else "yellow"
-    return f"[{colour}]{evidence['hold']} of {evidence['claims']}[/]"
 
 
 # --- train, tune, export, serve, demo ---

@@ -1,5 +1,6 @@
 """`zoo.Model`, the base class of every method, and `zoo.Field`, which describes one array that a method takes."""
 
+import contextlib
 import copy
 import inspect
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from keras import ops
 
 from zoo import autodiff
 
+_FIT = inspect.signature(keras.Model.fit)
 # texts that `Field.sample` draws from: known words, punctuation, other scripts, and nothing
 _WORDS = ("the", "cat", "sat", "on", "a", "mat", ",", "unheard-of", "Été", "")
 
@@ -74,6 +76,28 @@ class Field:
             raise ValueError(f"`{self.name}` must be at most {self.high}. Received: maximum {array.max()}")
 
 
+class FitLog:
+    """What each `fit` of a model was given; evidence tells from it how training differed from the defaults.
+
+    Attributes:
+        records: list of dicts with `optimizer` (serialised as it was at the start), `loss`, `updates`, and what the call adds.
+    """
+
+    def __init__(self):
+        self.records = []
+
+    @contextlib.contextmanager
+    def entry(self, model, **settings):
+        """Holds while `model` trains; gives a dict that takes more settings, and is kept if training comes to its end."""
+        optimizer, before = keras.optimizers.serialize(model.optimizer), _updates(model)
+        loss = "the default" if model._auto_loss else str(getattr(model.loss, "name", model.loss))
+        entry = {"optimizer": _plain(optimizer), "loss": loss, **settings}
+        yield entry
+        # an agent's networks may have optimizers of their own
+        entry["updates"] = _updates(model) - before or None
+        self.records.append(entry)
+
+
 class Model(keras.Model):
     """Base class of every method in the zoo.
 
@@ -103,6 +127,7 @@ class Model(keras.Model):
         if dtype is not None and keras.dtype_policies.get(dtype) != policy:
             raise ValueError(f"`dtype` must be the global policy; use keras.config.set_dtype_policy. Received: {dtype}, global {policy}")
         super().__init__(name=name)
+        self.fits = FitLog()
 
     # --- what a method tells about itself ---
 
@@ -228,7 +253,11 @@ class Model(keras.Model):
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
         given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
-        return super().fit(x, y, *args, callbacks=[*self._callbacks, *given], **kwargs)
+        arguments = _FIT.bind(self, x, y, *args, callbacks=given, **kwargs).arguments
+        with self.fits.entry(self, batch_size=arguments.get("batch_size"), callbacks=[type(c).__name__ for c in given]) as entry:
+            history = super().fit(x, y, *args, callbacks=[*self._callbacks, *given], **kwargs)
+            entry["epochs"] = len(history.epoch)
+        return history
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate` with checked inputs."""
@@ -337,6 +366,11 @@ def _plain(value):
     if isinstance(value, (keras.Layer, keras.Initializer, keras.optimizers.Optimizer, keras.Loss)):
         return _plain(keras.saving.serialize_keras_object(value))
     return value
+
+
+def _updates(model):
+    """Steps of the optimizer so far; its counter has a copy on each replica."""
+    return int(ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _is_auto(value):

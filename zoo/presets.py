@@ -236,6 +236,24 @@ def save(model, path, half_precision=False, extras=None):
         shutil.rmtree(new, ignore_errors=True)
 
 
+def replace(folder, extras):
+    """Write some of the optional files of a preset anew, atomically.
+
+    Args:
+        folder: of the preset.
+        extras: files, name -> bytes, out of `evidence.json`, `card.md`, `figure.png`.
+    """
+    folder = Path(folder)
+    new = folder.with_name(f".{folder.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
+    shutil.copytree(folder, new)
+    try:
+        _write_extras(new, extras)
+        _write_sums(new)
+        _swap(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
 def _write_files(model, folder, half_precision, extras):
     import keras
     import numpy as np
@@ -262,11 +280,19 @@ def _write_files(model, folder, half_precision, extras):
     arrays = {f"x/{name}": value for name, value in (x if isinstance(x, dict) else {"": x}).items()}
     arrays.update({f"y/{i}": keras.ops.convert_to_numpy(y) for i, y in enumerate(outputs)})
     np.savez_compressed(folder / "golden.npz", **arrays)
+    _write_extras(folder, extras)
+    _write_sums(folder)
+
+
+def _write_extras(folder, extras):
     for name, content in extras.items():
         if name not in OPTIONAL:
             raise ValueError(f"`extras` must be files out of {OPTIONAL}. Received: {name!r}")
         (folder / name).write_bytes(content)
-    sums = [f"{files.digest(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+
+
+def _write_sums(folder):
+    sums = [f"{files.digest(file)}  {file.name}\n" for file in sorted(folder.iterdir()) if file.name != SUMS]
     (folder / SUMS).write_text("".join(sums))
     for file in folder.iterdir():
         _sync(file)

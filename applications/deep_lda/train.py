@@ -86,19 +86,6 @@ def main():
                 seeds=args.seeds,
             )
         )
-    claims.append(
-        Claim(
-            claim="The features are separable by lines in every direction: the smallest eigenvalue of LDA is larger",
-            paper_value="figure 5",
-            dataset=f"MNIST, {SIZES[1]} training images",
-            metric="smallest of nine eigenvalues",
-            higher_is_better=True,
-            baseline="the same network by cross-entropy",
-            baseline_values=values("cross-entropy", SIZES[1], "least"),
-            values=values("deep LDA", SIZES[1], "least"),
-            seeds=args.seeds,
-        )
-    )
     panels = {}
     for name in ("cross-entropy", "deep LDA"):
         model, (images, labels) = models[name, SIZES[1]]

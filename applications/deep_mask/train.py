@@ -1,8 +1,8 @@
-"""DeepMask on fluorescent nuclei: proposals of masks against segmentation regions, its ranking, and masks against boxes.
+"""DeepMask on fluorescent nuclei: proposals of masks against segmentation regions, and its ranking.
 
 Claim one: with the same number of proposals, DeepMask recalls more nuclei than regions of a bottom-up segmentation. Claim two: the score
-puts objects first; the baseline takes the same proposals in random order. Claim three: at high overlap its masks recall more than the boxes
-of the same proposals. The right third of the image is never seen in training, the stripe before it chose the settings.
+puts objects first; the baseline takes the same proposals in random order. The right third of the image is never seen in training, the
+stripe before it chose the settings.
 """
 
 import keras
@@ -19,7 +19,7 @@ DATA = """One image of fluorescent nuclei with 125 annotated instances from Star
 root. Columns 0 to 255 train, 336 to 511 are the test (three squares of 176 pixels), those between chose the settings."""
 NOTES = """A patch of 64 pixels, five convolutions and a stride of 8 instead of 16 keep the recipe short: nuclei are 10 to 39 pixels long,
 and the image is enlarged one to three times. The network starts from random weights, the paper's from ImageNet. The baseline are regions of
-Felzenszwalb's segmentation in five scales, of which selective search is built, in random order. Boxes are filled as masks for claim three;
+Felzenszwalb's segmentation in five scales, of which selective search is built, in random order. Boxes are filled as masks;
 an ellipse fills 79 % of its box, so no box can reach a higher overlap with a round nucleus. Masks are cut at a probability of 0.5 (the
 paper: 0.1 and 0.2), chosen with the number of steps on the stripe between. The test has few objects, of one kind, from one image."""
 
@@ -135,6 +135,8 @@ def main():
     notes = NOTES + (
         f" Average recall of 10 proposals: {np.mean(table['masks 10']):.3f}, of 10 regions {np.mean(table['regions 10']):.3f}."
         f" All of the {np.mean(table['regions']):.0f} regions a square has reach {np.mean(table['regions all']):.3f}."
+        f" At overlaps from 0.7 masks recall {np.mean(table['masks high']):.3f}, their boxes, filled, {np.mean(table['boxes high']):.3f};"
+        " of round objects that is geometry, and no claim."
         " As in the paper, near copies of a proposal are kept; `propose(overlap=0.5)` drops them."
     )
     evidence.publish(first, args, claims(table, args.seeds), DATA, notes, figure(first, test))
@@ -160,15 +162,6 @@ def claims(table, seeds):
             baseline="the same 100 proposals in random order",
             baseline_values=table["random 10"],
             values=table["masks 10"],
-            **shared,
-        ),
-        evidence.Claim(
-            "At high overlap masks recall more than boxes",
-            paper_value="masks and boxes are measured apart, not against each other",
-            metric="average recall of 100 proposals, overlaps 0.7 to 0.95",
-            baseline="the boxes of the same proposals, filled",
-            baseline_values=table["boxes high"],
-            values=table["masks high"],
             **shared,
         ),
     ]

@@ -1,4 +1,4 @@
-"""GradNets on MNIST: does a network that starts easy learn faster than the network that it ends as, and does it end as good?
+"""GradNets on MNIST: does a network that starts easy learn faster than the network that it ends as, and does it end better?
 
     python applications/grad_net/train.py
 
@@ -15,7 +15,7 @@ from zoo import datasets, evidence, plots
 from zoo.applications import GradNet
 from zoo.evidence import Claim
 
-BATCH, MARGIN = 64, 1.0
+BATCH = 64
 DEEP = {"blocks": (), "units": (64,) * 20}
 CONVOLUTIONAL = {"blocks": ((12, 12), (24, 24)), "units": (64,)}
 # network, epochs, epochs of the blend, components, rate
@@ -59,7 +59,7 @@ def main():
 
 
 def claims(curves, seeds):
-    """Faster, and in the end as good, for both pairs."""
+    """Faster, and in the end better, for both pairs."""
 
     def claim(text, paper, baseline, values, baseline_values):
         return Claim(text, paper, "1000 held-out images of MNIST", "error in percent", False, baseline, baseline_values, values, seeds)
@@ -73,13 +73,7 @@ def claims(curves, seeds):
         final, first = ({arm: [float(curve[1][place]) for curve in curves[arm]] for arm in (ours, theirs)} for place in (-1, 0))
         found += [
             claim(f"Faster: after one epoch, {what} make fewer errors", "faster early learning", theirs, first[ours], first[theirs]),
-            claim(
-                f"As good: at the end, {what} come within {MARGIN:g} point of the plain network",
-                "equal or better final accuracy",
-                f"the error of {theirs} and {MARGIN:g} point more",
-                final[ours],
-                [error + MARGIN for error in final[theirs]],
-            ),
+            claim(f"Better: at the end, {what} make fewer errors", "equal or better final accuracy", theirs, final[ours], final[theirs]),
         ]
     return found
 

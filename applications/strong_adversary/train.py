@@ -73,7 +73,9 @@ def main():
             "0.05, 0.1, 0.2 and 0.4 which was best under attack on training digits put aside, over three other seeds. Without the "
             "normalisation features grow until no budget matters, or nothing is learned: of three seeds one ended at 37 % of clean digits "
             f"with a budget of 0.3. The attack takes {STEPS} steps from a random start on {attacked} held-out digits; claims are at radius "
-            f"{AT:g}, the figure shows the others. Rate and epochs were set once."
+            f"{AT:g}, the figure shows the others. Rate and epochs were set once. The adversary of the input against plain training is the "
+            "l2 arm of robust_optimization_mnist, figure for figure, and claimed there. The adversary to the nearest class comes to "
+            f"{np.mean([row[1 + RADII.index(AT)] for row in scores['outputs']]):.2f} % under attack."
         ),
         figure=plots.learning_curves([curves], ["Attack on the pixels"], "radius of the attack (l2)", "accuracy (%)"),
     )
@@ -90,14 +92,11 @@ def claims(scores, seeds):
 
     more_robust = "more robust to adversarial samples than plain training and dropout"
     return [
-        claim("An adversary of the input makes the network robust", more_robust, "input", "plain"),
         claim("An adversary of the input makes the network more robust than dropout", more_robust, "input", "dropout"),
         claim("An adversary of a hidden layer makes the network robust at its input", more_robust, "hidden", "normalised"),
         claim("With normalisation and that adversary it is more robust than without both", more_robust, "hidden", "plain"),
         claim("An adversary of a hidden layer makes the network more robust than dropout", more_robust, "hidden", "dropout"),
-        claim("The way up the loss is a stronger adversary than that to the nearest class", "not checked", "input", "outputs"),
         claim("An adversary of the input makes the input safer than one of a hidden layer", "not checked", "input", "hidden"),
-        claim("An adversary of the input helps on samples that nobody attacks", "not checked", "input", "plain", False),
         claim("An adversary of a hidden layer helps on samples that nobody attacks", "not checked", "hidden", "normalised", False),
     ]
 

@@ -106,6 +106,12 @@ class Agent(Model):
             epochs=-(-steps // (length * rollout.envs)),
             steps=length,
         )
+        with self.fits.entry(self, steps=steps, environments=rollout.envs, callbacks=[type(c).__name__ for c in given]):
+            self._play(rollout, end, length, tracker)
+        return self.history
+
+    def _play(self, rollout, end, length, tracker):
+        """Epochs of `length` steps of all copies of the environment, until `steps` has come to `end`."""
         self.stop_training = False
         tracker.on_train_begin()
         for epoch in itertools.count():
@@ -115,7 +121,6 @@ class Agent(Model):
             if self.stop_training or int(self.steps) >= end:
                 break
         tracker.on_train_end(logs)
-        return self.history
 
     def _epoch(self, rollout, end, tracker):
         means = _Means(*self.update_logs, "episode_return", "episode_length")

@@ -1,0 +1,12 @@
+"""Evidence: the paper's claim, re-run. Recipes collect `Claim`s and `publish` a preset with its card."""
+
+from zoo.evidence.card import card as card
+from zoo.evidence.claim import VERDICTS as VERDICTS
+from zoo.evidence.claim import Choice as Choice
+from zoo.evidence.claim import Claim as Claim
+from zoo.evidence.claim import ahead as ahead
+from zoo.evidence.claim import count as count
+from zoo.evidence.claim import summary as summary
+from zoo.evidence.recipe import arguments as arguments
+from zoo.evidence.recipe import publish as publish
+from zoo.evidence.recipe import renew as renew
