@@ -1,7 +1,7 @@
 """A hook of mkdocs: writes the gallery from index and cards, the API pages from docstrings, and the navigation.
 
-`python docs/generate.py` rewrites what repeats the presets' evidence: the table of methods in README.md, and the claims on each method's
-page.
+`python docs/generate.py` judges the evidence of the presets anew and rewrites what repeats it: their cards, the table of methods in
+README.md, and the claims on each method's page.
 """
 
 import re
@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from zoo import index, presets
-from zoo.evidence import ahead, count, summary
+from zoo.evidence import ahead, count, renew, summary
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
@@ -143,6 +143,8 @@ def _between_markers(page, name, text):
 
 
 if __name__ == "__main__":
+    for preset in presets.shipped().values():
+        renew(preset["folder"])
     README.write_text(readme_with_table())
     for method in index.ENTRIES:
         _page(method).write_text(page_with_evidence(method))

@@ -204,6 +204,26 @@ def test_atari_network(shape):
     assert model.act(pixels[0]) in range(3)
 
 
+def test_the_network_follows_the_observation(tmp_path):
+    model = agent(observation_shape=(36, 36, 2), network=None, batch_size=2, buffer_size=8)
+    assert "Conv2D" in [type(layer).__name__ for layer in model.online.layers] and model.input_fields()[0].high == 255
+    assert agent(network=None).input_fields()[0].high is None
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 36, 36, 2)).astype("uint8")
+    model.remember(observation=pixels, next_observation=pixels, action=[0, 1, 1, 0], reward=np.ones(4), terminated=np.zeros(4))
+    model.memory.save(tmp_path / "memory.npz")
+    other = agent(observation_shape=(36, 36, 2), network=None, batch_size=2, buffer_size=8)
+    other.restore_memory(tmp_path / "memory.npz")
+    np.testing.assert_array_equal(other.memory.sample(8).transitions["observation"], model.memory.sample(8).transitions["observation"])
+
+
+def test_the_default_is_the_papers_network_and_fits():
+    model = PrioritizedDQN()
+    assert [layer.filters for layer in model.online.layers if hasattr(layer, "filters")] == [32, 64, 64]
+    frames = np.random.default_rng(0).integers(0, 256, (2, 84, 84, 4)).astype("uint8")
+    model.remember(observation=frames, next_observation=frames, action=[0, 1], reward=[1, 0], terminated=[0, 0])
+    assert model.memory.frames.nbytes < 2**26 and model.memory.capacity == 1_000_000
+
+
 def test_bad_arguments():
     for name, value in (("replay", "greedy"), ("network", "cnn"), ("gamma", 1.5), ("alpha", -1), ("batch_size", 0), ("target_update", 0)):
         with pytest.raises(ValueError, match=name):

@@ -10,7 +10,7 @@ Differences from the paper:
 3. The loss is the mean over the batch, where DQN takes the sum; RMSProp's constant is divided by the squared batch size to match.
 4. The constant added to proportional priorities, which the paper does not give, is 1e-6.
 5. A transition cut short by a time limit (truncation) still bootstraps from its next state.
-6. Both observations of a transition are stored, so a frame takes twice the memory of DQN's frame buffer.
+6. Memory keeps each frame of the Atari network's observations once, whoever holds it, where DQN's has a ring of frames.
 7. The paper starts from the tuned Double DQN, whose action values share one bias in the last layer; here each has its own, as in DQN.
 """
 
@@ -22,7 +22,7 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
-from zoo.families.agent import Agent, check_choice, check_range, pixels
+from zoo.families.agent import Agent, check_choice, check_range, frame_axis, pixels
 from zoo.metrics.last_batch import LastBatch
 from zoo.model import Field
 
@@ -41,7 +41,8 @@ class PrioritizedDQN(Agent):
         observation_shape: shape of an observation; `(n,)` for `n` discrete ones, which are taken one-hot.
         num_actions: number of actions.
         hidden: units of the hidden layers of the `"mlp"`; empty makes it linear.
-        network: `"mlp"`, or `"atari"` for the convolutions of DQN, which take pixels 0..255 with the frames first or last.
+        network: `"atari"` for the convolutions of DQN, which take pixels 0..255 with the frames first or last, or `"mlp"`; `None` means
+            `"atari"` for observations with three axes.
         replay: `"proportional"`, `"rank"` or `"uniform"`.
         alpha: exponent of the priorities; `None` means the paper's, 0.6 (proportional) or 0.7 (rank).
         beta0: exponent of the importance weights at the start; `None` means the paper's, 0.4 (proportional) or 0.5 (rank).
@@ -69,7 +70,7 @@ class PrioritizedDQN(Agent):
         observation_shape=(84, 84, 4),
         num_actions=4,
         hidden=(512,),
-        network="mlp",
+        network=None,
         replay="proportional",
         alpha=None,
         beta0=None,
@@ -90,7 +91,8 @@ class PrioritizedDQN(Agent):
     ):
         super().__init__(**kwargs)
         check_choice("replay", replay, EXPONENTS)
-        check_choice("network", network, ("mlp", "atari"))
+        if network is not None:
+            check_choice("network", network, ("mlp", "atari"))
         for name, count in (("batch_size", batch_size), ("replay_period", replay_period)):
             check_range(name, count, 1)
         for name, share in (("gamma", gamma), ("beta0", beta0), ("epsilon_start", epsilon_start), ("epsilon_end", epsilon_end)):
@@ -117,7 +119,8 @@ class PrioritizedDQN(Agent):
         self.epsilon_steps = epsilon_steps
         self.reward_clip = reward_clip
         self.td_clip = td_clip
-        self.online = _atari(observation_shape, num_actions) if network == "atari" else _mlp(observation_shape, hidden, num_actions)
+        self._sees_pixels = network == "atari" or (network is None and len(observation_shape) == 3)
+        self.online = _atari(observation_shape, num_actions) if self._sees_pixels else _mlp(observation_shape, hidden, num_actions)
         self.target = keras.models.clone_model(self.online)
         self.target.trainable = False
         self.update_target()
@@ -131,7 +134,7 @@ class PrioritizedDQN(Agent):
 
     def input_fields(self):
         """Observations; pixels 0..255 for the Atari network."""
-        limits = {"low": 0.0, "high": 255.0} if self.network == "atari" else {}
+        limits = {"low": 0.0, "high": 255.0} if self._sees_pixels else {}
         return [Field("observation", tuple(self.observation_shape), **limits)]
 
     @classmethod
@@ -235,7 +238,7 @@ class PrioritizedDQN(Agent):
     def restore_memory(self, file):
         """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
         with np.load(file, allow_pickle=False) as saved:
-            dtype = saved["field/observation"].dtype
+            dtype = saved["frames" if self._sees_pixels else "field/observation"].dtype
         self.memory = self._new_memory(dtype)
         self.memory.restore(file)
 
@@ -299,11 +302,13 @@ class PrioritizedDQN(Agent):
             "next_observation": (self.observation_shape, dtype),
             "terminated": ((), "float32"),
         }
-        seed = int(self._rng.integers(2**31))
+        options = {"seed": int(self._rng.integers(2**31))}
+        if self._sees_pixels:
+            options["stacks"] = dict.fromkeys(("observation", "next_observation"), frame_axis(self.observation_shape))
         if self.replay == "uniform":
-            return UniformReplay(self.buffer_size, fields, seed=seed)
+            return UniformReplay(self.buffer_size, fields, **options)
         alpha = EXPONENTS[self.replay][0] if self.alpha is None else self.alpha
-        return {"proportional": ProportionalReplay, "rank": RankReplay}[self.replay](self.buffer_size, fields, alpha=alpha, seed=seed)
+        return {"proportional": ProportionalReplay, "rank": RankReplay}[self.replay](self.buffer_size, fields, alpha=alpha, **options)
 
 
 def _mlp(shape, hidden, num_actions):

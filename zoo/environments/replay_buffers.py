@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo.environments.frames import FrameStore, StackedFrames
+
 # of the sum tree: values that share a sum, and the longest level that one running sum goes over
 BLOCK, TOP = 32, 1024
 # of the sorted order: keys in a full row; the bits of float32 infinity, the bits of a key that are the place, and no key
@@ -43,16 +45,32 @@ class UniformReplay:
         capacity: number of transitions.
         fields: name -> (shape, dtype) of the arrays of a transition.
         seed: of the draws.
+        stacks: name -> axis along which frames are stacked, of fields that hold stacks of one size; each frame is then kept once.
     """
 
-    def __init__(self, capacity, fields, seed=None):
+    def __init__(self, capacity, fields, seed=None, stacks=None):
         if capacity < 1:
             raise ValueError(f"`capacity` must be at least 1. Received: {capacity}")
         self.capacity = int(capacity)
         self.fields = {name: (tuple(shape), str(np.dtype(dtype))) for name, (shape, dtype) in fields.items()}
-        self.arrays = {name: np.zeros((self.capacity, *shape), dtype) for name, (shape, dtype) in self.fields.items()}
+        self.stacks = dict(stacks or {})
+        self.frames = self._new_store() if self.stacks else None
+        self.arrays = {name: self._new_array(name) for name in self.fields}
         self.added = 0
         self.rng = np.random.default_rng(seed)
+
+    def _new_store(self):
+        """One store for all stacks, whose frames and dtype must be the same."""
+        kinds = {(tuple(np.delete(self.fields[name][0], axis).tolist()), self.fields[name][1]) for name, axis in self.stacks.items()}
+        if len(kinds) > 1:
+            raise ValueError(f"`stacks` must hold frames of one shape and dtype. Received: {sorted(kinds)}")
+        return FrameStore(*kinds.pop())
+
+    def _new_array(self, name):
+        shape, dtype = self.fields[name]
+        if name in self.stacks:
+            return StackedFrames(self.capacity, shape, self.stacks[name], self.frames)
+        return np.zeros((self.capacity, *shape), dtype)
 
     def __len__(self):
         return min(self.added, self.capacity)
@@ -109,7 +127,10 @@ class UniformReplay:
 
     def save(self, file):
         """Write everything, the state of the random numbers included, to an `.npz` file (path or stream)."""
-        arrays = {f"field/{name}": array[: len(self)] for name, array in self.arrays.items()}
+        arrays = {f"field/{name}": array[: len(self)] for name, array in self.arrays.items() if name not in self.stacks}
+        if self.stacks:
+            frames, numbers = self.frames.pack(np.stack([self.arrays[name].places[: len(self)] for name in self.stacks]))
+            arrays |= {"frames": frames, **{f"field/{name}": rows for name, rows in zip(self.stacks, numbers)}}
         arrays.update({f"state/{name}": np.asarray(value) for name, value in self._state().items()})
         arrays["rng"] = np.asarray(json.dumps(self.rng.bit_generator.state))
         np.savez(file, **arrays)
@@ -127,8 +148,13 @@ class UniformReplay:
             if ours != theirs:
                 raise ValueError(f"`file` must hold a memory of kind, capacity and fields {ours}. Received: {theirs}")
             self.added = int(state["added"])
-            for name, array in self.arrays.items():
-                array[: len(self)] = saved[f"field/{name}"]
+            fields = {name: saved[f"field/{name}"] for name in self.fields}
+            if self.stacks:
+                places = self.frames.unpack(saved["frames"], np.stack([fields.pop(name) for name in self.stacks]))
+                for name, rows in zip(self.stacks, places):
+                    self.arrays[name].assign(slice(len(self)), rows)
+            for name, array in fields.items():
+                self.arrays[name][: len(self)] = array
             self.rng.bit_generator.state = json.loads(str(saved["rng"]))
         self._set_state(state)
 
@@ -151,10 +177,11 @@ class ProportionalReplay(UniformReplay):
         alpha: how much priorities matter; 0 is uniform.
         floor: added to each |TD error|, so that no transition is lost for good.
         seed: of the draws.
+        stacks: as in `UniformReplay`.
     """
 
-    def __init__(self, capacity, fields, alpha=0.6, floor=1e-6, seed=None):
-        super().__init__(capacity, fields, seed)
+    def __init__(self, capacity, fields, alpha=0.6, floor=1e-6, seed=None, stacks=None):
+        super().__init__(capacity, fields, seed, stacks)
         self.alpha, self.floor = alpha, floor
         self.tree = SumTree(self.capacity)
         self.largest = 1.0
@@ -192,10 +219,11 @@ class RankReplay(UniformReplay):
         fields: name -> (shape, dtype) of the arrays of a transition.
         alpha: how much ranks matter; 0 is uniform.
         seed: of the draws.
+        stacks: as in `UniformReplay`.
     """
 
-    def __init__(self, capacity, fields, alpha=0.7, seed=None):
-        super().__init__(capacity, fields, seed)
+    def __init__(self, capacity, fields, alpha=0.7, seed=None, stacks=None):
+        super().__init__(capacity, fields, seed, stacks)
         self.alpha = alpha
         self.order = SortedOrder(self.capacity)
         self._shares = np.arange(1.0, self.capacity + 1) ** -alpha

@@ -219,9 +219,14 @@ def pixels(shape):
             f"`observation_shape` must be (height, width, frames) or (frames, height, width), from 36 pixels. Received: {shape}"
         )
     x = inputs = keras.Input(shape, name="observation")
-    if shape[0] < shape[2]:
+    if frame_axis(shape) == 0:
         x = layers.Permute((2, 3, 1))(x)
     return inputs, layers.Rescaling(1 / 255)(x)
+
+
+def frame_axis(shape):
+    """Where the frames of `(height, width, frames)` or `(frames, height, width)` are: 2 or 0."""
+    return 0 if shape[0] < shape[2] else 2
 
 
 def check_choice(name, value, choices):
