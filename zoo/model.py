@@ -89,12 +89,12 @@ class FitLog:
     @contextlib.contextmanager
     def entry(self, model, **settings):
         """Holds while `model` trains; gives a dict that takes more settings, and is kept if training comes to its end."""
-        optimizer, before = keras.optimizers.serialize(model.optimizer), _updates(model)
+        optimizer, before = model.optimizer and keras.optimizers.serialize(model.optimizer), _updates(model)
         loss = "the default" if model._auto_loss else str(getattr(model.loss, "name", model.loss))
         entry = {"optimizer": _plain(optimizer), "loss": loss, **settings}
         yield entry
-        # an agent's networks may have optimizers of their own
-        entry["updates"] = _updates(model) - before or None
+        # an agent may have no optimizer, or step one for each of its networks
+        entry["updates"] = (model.optimizer and _updates(model) - before) or None
         self.records.append(entry)
 
 
@@ -369,8 +369,8 @@ def _plain(value):
 
 
 def _updates(model):
-    """Steps of the optimizer so far; its counter has a copy on each replica."""
-    return int(ops.convert_to_numpy(model.optimizer.iterations))
+    """Steps of the optimizer so far, if it has one; the counter has a copy on each replica."""
+    return model.optimizer and int(ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _is_auto(value):

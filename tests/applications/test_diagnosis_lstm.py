@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from sklearn.metrics import roc_auc_score
 
 from zoo.applications import DiagnosisLSTM
 
@@ -47,6 +48,26 @@ def test_without_replication_only_the_last_step_teaches():
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
     p = before[:, -1].astype("float64")
     np.testing.assert_allclose(losses[0], -np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p)), rtol=1e-5)
+
+
+def test_metrics_are_weighted():
+    model = small()
+    weights = np.array([0.0, 1.0, 3.0, 0.5, 2.0, 0.0], "float32")
+    model.auc = None
+    model.auc = keras.metrics.AUC(name="micro_auc", num_thresholds=20_000)
+    found = model.evaluate(X, Y, sample_weight=weights, batch_size=3, verbose=0, return_dict=True)["micro_auc"]
+    p = model.predict(X, verbose=0)["probabilities"]
+    expected = roc_auc_score(Y[:, :2].ravel(), p.ravel(), sample_weight=np.repeat(weights, 2))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_defaults_leave_chance():
+    """The label is whether the first variable is high at the end."""
+    keras.utils.set_random_seed(0)
+    model = DiagnosisLSTM(num_features=3, num_labels=1, length=8)
+    series = RNG.normal(size=(512, 8, 3)).astype("float32")
+    x = {"series": series, "steps": np.full(512, 8, "int32")}
+    assert model.fit(x, (series[:, -3:, 0].mean(1) > 0)[:, None].astype("int32"), epochs=6, verbose=0).history["micro_auc"][-1] > 0.85
 
 
 def test_diagnoses_have_names_and_order():

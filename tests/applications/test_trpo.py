@@ -228,6 +228,14 @@ def test_act_and_export_agree():
     np.testing.assert_allclose(draws.std(0), np.ones((5, 2)), atol=0.2)
 
 
+def test_short_training_has_smaller_batches():
+    model = agent(batch_steps=None, path_length=5)
+    history = model.fit(BlindCliffwalk(3), 1200, verbose=0)
+    assert 2 <= len(history.epoch) <= 3 and int(model.steps) < 1800
+    model._begin(Rollout(BlindCliffwalk(3), 0), 10_000_000)
+    assert model._epoch_steps() == 50_000
+
+
 def test_bad_arguments():
     for message, arguments in (
         ("lam", {"lam": 0.5}),

@@ -9,7 +9,8 @@ Shapes: `series` `(batch, length, num_features)` and `steps` `(batch,)`, the hou
 after the last hour, and `monitored` `(batch, length, num_labels + num_auxiliary)` after each.
 
 Differences from the paper:
-1. The rate of the gradient descent is ours: the review does not give it.
+1. Steps are Adam's. The paper's gradient descent with momentum 0.9 hardly leaves chance in as many epochs: an area under the curve of 0.55
+   after 95 updates where Adam has 0.90; `compile(keras.optimizers.SGD(rate, momentum=0.9))` gives it.
 2. `adapt` scales variables to mean 0 and variance 1; the paper has them between 0 and 1, where an LSTM of this size learns slowly.
 3. Dropout is on the inputs of every layer but the first, and of the output layer, never on the recurrence.
 """
@@ -131,8 +132,8 @@ class DiagnosisLSTM(Model):
         return [Field("labels", (self.num_labels + self.num_auxiliary,), "int32", 0, 1)]
 
     def default_optimizer(self):
-        """Gradient descent with momentum 0.9 (section 4.4)."""
-        return keras.optimizers.SGD(0.1, momentum=0.9)
+        """Adam; see the first difference from the paper."""
+        return keras.optimizers.Adam(1e-3)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """`alpha` times the mean loss over the steps, and the loss of the last step for the rest (section 4.1)."""
@@ -143,7 +144,8 @@ class DiagnosisLSTM(Model):
         last, mean = at_last(losses, steps), ops.sum(losses * real, axis=1) / ops.cast(steps, "float32")
         weight = 1.0 if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         self.last.update_state(last, sample_weight)
-        self.auc.update_state(y[:, : self.num_labels], y_pred["probabilities"])
+        asked = y[:, : self.num_labels]
+        self.auc.update_state(asked, y_pred["probabilities"], None if sample_weight is None else weight[:, None] * ops.ones_like(asked))
         return ops.mean(weight * (self.alpha * mean + (1 - self.alpha) * last))
 
     @classmethod
@@ -168,7 +170,7 @@ class DiagnosisLSTM(Model):
             "units": [hp.Choice("units", [32, 64, 128])] * 2,
             "alpha": hp.Float("alpha", 0.0, 1.0, step=0.1),
             "dropout": hp.Float("dropout", 0.0, 0.6, step=0.1),
-            "learning_rate": hp.Float("learning_rate", 1e-2, 1.0, sampling="log"),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
         }
 
     # --- verbs ---

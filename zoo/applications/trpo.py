@@ -18,6 +18,7 @@ Differences from the paper:
 5. The Fisher matrix is estimated from every tenth state (`fisher_share`), where the paper takes a random tenth.
 6. The Atari network has the paper's two convolutions of 16 filters with stride 2 and 20 units; the filters are 4 x 4 and the units tanh
    here. Actions are one choice out of `num_actions`.
+7. A short `fit` has smaller batches than the paper's, see `batch_steps`.
 """
 
 from functools import cached_property
@@ -37,6 +38,7 @@ from zoo.model import Field
 from zoo.optimizers.trust_region import conjugate_gradient, flatten, line_search, unflatten
 
 UPDATES = ("trust_region", "natural", "vanilla")
+PAPER_STEPS = 50_000
 
 
 class TRPO(Agent):
@@ -59,7 +61,8 @@ class TRPO(Agent):
         baseline: `None` for plain sums of rewards as in the paper, or `"value"` for a network that is subtracted.
         lam: exponential weight of generalized advantage estimation; 1 sums up all rewards. Below 1 it needs the baseline.
         value_iterations: Gauss-Newton steps of the value network in an update.
-        batch_steps: steps in an update of single paths, at least.
+        batch_steps: steps in an update of single paths, at least; `None` takes the paper's 50,000, or a twentieth of the `steps` of `fit`
+            where that is less (but 500), so that short training has updates too.
         path_length: steps of a path at most; `None` for whole episodes.
         cg_iterations: iterations of conjugate gradient.
         damping: added to the diagonal of the Fisher matrix.
@@ -90,7 +93,7 @@ class TRPO(Agent):
         baseline=None,
         lam=1.0,
         value_iterations=3,
-        batch_steps=50_000,
+        batch_steps=None,
         path_length=None,
         cg_iterations=10,
         damping=0.1,
@@ -140,6 +143,7 @@ class TRPO(Agent):
         self.lam = lam
         self.value_iterations = value_iterations
         self.batch_steps = batch_steps
+        self._update_steps = batch_steps or PAPER_STEPS
         self.path_length = path_length
         self.cg_iterations = cg_iterations
         self.damping = damping
@@ -199,7 +203,7 @@ class TRPO(Agent):
         """A Blind Cliffwalk and a number of steps; the batch size is the constructor's."""
         from zoo.environments.cliffwalk import BlindCliffwalk
 
-        return {"env": BlindCliffwalk(self.observation_shape[0]), "steps": 2 * self.batch_steps}
+        return {"env": BlindCliffwalk(self.observation_shape[0]), "steps": 2 * self._update_steps}
 
     @classmethod
     def search_space(cls, hp):
@@ -225,10 +229,11 @@ class TRPO(Agent):
 
     # --- gathering ---
 
-    def _begin(self, rollout):
+    def _begin(self, rollout, steps):
         if self.procedure == "vine" and rollout.is_vector:
             raise ValueError("`env` must be a single environment for the vine, which copies its states. Received: a vectorised one")
-        enough = {"steps": self.batch_steps} if self.procedure == "single_path" else {"paths": self.vine_paths}
+        self._update_steps = self.batch_steps or min(max(steps // 20, 500), PAPER_STEPS)
+        enough = {"steps": self._update_steps} if self.procedure == "single_path" else {"paths": self.vine_paths}
         self._paths, self._forks = Paths(rollout, **enough, length=self.path_length), None
 
     def _is_gathering(self):
@@ -236,7 +241,7 @@ class TRPO(Agent):
 
     def _epoch_steps(self):
         # no update takes fewer, so that each ends an epoch
-        return self.batch_steps if self.procedure == "single_path" else self.vine_states
+        return self._update_steps if self.procedure == "single_path" else self.vine_states
 
     def _explore(self, observations):
         if self.procedure == "vine":
@@ -341,7 +346,7 @@ class TRPO(Agent):
         rows = {len(array) for array in arrays.values()}
         if len(rows) > 1 or np.ndim(advantage) != 2:
             raise ValueError(f"`observation`, `action`, `advantage` must have a row a state. Received: {sorted(rows)} rows")
-        wanted = self.vine_states if self.procedure == "vine" else max(self.batch_steps // 8, 1)
+        wanted = self.vine_states if self.procedure == "vine" else max(self._update_steps // 8, 1)
         return {name: ops.convert_to_tensor(_fill(array, wanted)) for name, array in arrays.items()}
 
     @cached_property
@@ -473,7 +478,7 @@ class TRPO(Agent):
 
     def _values(self, observations):
         rows = len(observations)
-        filled = _fill(observations, max(self.batch_steps // 8, 1))
+        filled = _fill(observations, max(self._update_steps // 8, 1))
         return ops.convert_to_numpy(self._valued(filled))[:rows, 0].astype("float64")
 
     @cached_property

@@ -62,7 +62,7 @@ def _words(value):
 def _serialized(optimizer):
     import keras
 
-    return keras.optimizers.serialize(optimizer)
+    return optimizer and keras.optimizers.serialize(optimizer)
 
 
 def _flat(config, name=""):

@@ -54,8 +54,8 @@ class Agent(Model):
         """
         raise NotImplementedError
 
-    def _begin(self, rollout):
-        """Called by `fit` with what it plays, before the first step."""
+    def _begin(self, rollout, steps):
+        """Called by `fit` with what it plays and for how many steps, before the first of them."""
 
     def _is_gathering(self):
         """Whether the agent is in the midst of gathering experience for an update; no epoch ends there, nor does `fit`."""
@@ -93,9 +93,9 @@ class Agent(Model):
         if not self._auto_loss:
             raise ValueError("`loss` must be 'auto': an agent's objective is the method itself. Received: another loss in `compile`")
         rollout = self._rollout(env, seed)
+        self._begin(rollout, steps)
         length = max((log_every or self._epoch_steps()) // rollout.envs, 1)
         end = int(self.steps) + steps
-        self._begin(rollout)
         given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
         tracker = keras.callbacks.CallbackList(
             [*self._callbacks, *given],
