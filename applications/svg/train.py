@@ -62,7 +62,15 @@ def gradients(variant, seed, steps):
     """Relative errors of the gradients that an agent estimates once model and critic have learned from `steps` of a policy that stays."""
     keras.utils.set_random_seed(seed)
     env, rng = problem(), np.random.default_rng(1000 + seed)
-    sizes = {"hidden": (), "std": "learned", "initial_std": STD, "gamma": GAMMA, "horizon": env.horizon, "trajectories": 20}
+    sizes = {
+        "hidden": (),
+        "critic_hidden": (100, 100),
+        "std": "learned",
+        "initial_std": STD,
+        "gamma": GAMMA,
+        "horizon": env.horizon,
+        "trajectories": 20,
+    }
     rates = {"policy_rate": 0.0, "critic_rate": 3e-3, "model_rate": 3e-3, "batch_size": 256, "target_update": 20, "update_period": 20}
     updates = {"model_updates": 40 if variant == "svg_inf" else 1}
     agent = SVG((2,), (1,), variant, reward=QuadraticReward(env.q, env.r), **sizes, **rates, **updates)

@@ -470,3 +470,12 @@ def test_bad_arguments():
     model.compile(loss="mse")
     with pytest.raises(ValueError, match="loss"):
         model.fit(LinearQuadratic(), 10)
+
+
+def test_updates_and_rates_follow_the_variant():
+    model = SVG(variant="svg_inf", horizon=20, trajectories=3, update_period=5)
+    assert model._model_updates == 12 and SVG()._model_updates == 1 and SVG(model_updates=7)._model_updates == 7
+    for variant, rate in (("svg1", 3e-3), ("svg_inf", 1e-3)):
+        model = SVG(variant=variant)
+        part = model.optimizer._optimizer_map(model.policy.trainable_variables[0])
+        np.testing.assert_allclose(float(ops.convert_to_numpy(part.learning_rate)), rate, rtol=1e-6)

@@ -15,6 +15,8 @@ Differences from the paper:
    are Adam's.
 5. The paper keeps policies near each other by a penalty in some experiments; `kl_weight` weighs the divergence from those that acted.
 6. The networks run in float32 under any dtype policy.
+7. The standard deviation of actions is a number a dimension that is learned; the paper's, an output of the policy (`std="state"`), made the
+   policy worse on the pendulum: it widens where the policy has just been, and importance weights fall to nothing.
 """
 
 from functools import cached_property
@@ -40,7 +42,8 @@ class SVG(Agent):
     """Stochastic value gradients; `fit(env, steps)` plays and learns, `act(observation)` plays.
 
     Any environment with a vector for observations and a vector of actions will do. An optimizer given to `compile` trains all networks;
-    the paper's are three, with the rates below.
+    the paper's are three, with the rates below. Defaults learn the pendulum's swing in 8000 steps; problems with longer aims want a larger
+    `gamma`, and actions of another size another `initial_std`.
 
     Args:
         observation_shape: `(n,)`.
@@ -53,7 +56,7 @@ class SVG(Agent):
         hidden: units of the tanh layers of the policy.
         critic_hidden: units of the tanh layers of V or Q.
         model_hidden: units of the tanh layers of the model, for each dimension of the observation (appendix D).
-        std: standard deviation of actions: `"state"` is a second output of the policy, `"learned"` one number a dimension, `"fixed"`.
+        std: standard deviation of actions: `"learned"` is one number a dimension, `"state"` a second output of the policy, `"fixed"` stays.
         initial_std: where it starts.
         action_limit: the mean goes through `action_limit * tanh(mean / action_limit)`; `None` leaves it.
         gamma: discount factor.
@@ -61,7 +64,7 @@ class SVG(Agent):
         trajectories: trajectories in an update of the policy (`"svg_inf"`).
         imagined: whether the policy learns from trajectories that the model imagines from the starts of the real ones (`"svg_inf"`): the
             planner by backpropagation through time that the paper compares with.
-        policy_rate: learning rate of the policy.
+        policy_rate: learning rate of the policy; `None` means 0.003, or 0.001 for `"svg_inf"`.
         clip_norm: a longer gradient of the policy is shortened to this; `None` leaves it.
         critic_rate: of the critic.
         model_rate: of the model and the learned reward.
@@ -69,7 +72,8 @@ class SVG(Agent):
         batch_size: transitions in an update.
         learning_starts: steps before the first update.
         update_period: steps between updates of the policy (`"svg0"`, `"svg1"`).
-        model_updates: updates of model and critic for each of the policy.
+        model_updates: updates of model and critic for each of the policy; `None` means one, and for `"svg_inf"` one for every
+            `update_period` steps of its trajectories.
         target_update: updates of the critic between copies to the target network (algorithms 3 and 4).
         weight_clip: importance weights are cut to this; `None` leaves them.
         kl_weight: weight of the divergence of the policy from those that acted.
@@ -83,26 +87,26 @@ class SVG(Agent):
         variant="svg1",
         replay=True,
         reward=None,
-        hidden=(100, 100),
-        critic_hidden=(100, 100),
+        hidden=(64,),
+        critic_hidden=(64, 64),
         model_hidden=(20, 20),
-        std="state",
-        initial_std=0.5,
+        std="learned",
+        initial_std=1.0,
         action_limit=None,
-        gamma=0.99,
-        horizon=100,
-        trajectories=1,
+        gamma=0.95,
+        horizon=50,
+        trajectories=4,
         imagined=False,
-        policy_rate=1e-3,
-        clip_norm=None,
-        critic_rate=1e-3,
-        model_rate=1e-3,
+        policy_rate=None,
+        clip_norm=1.0,
+        critic_rate=3e-3,
+        model_rate=3e-3,
         buffer_size=100_000,
-        batch_size=64,
+        batch_size=128,
         learning_starts=1000,
-        update_period=1,
-        model_updates=1,
-        target_update=100,
+        update_period=4,
+        model_updates=None,
+        target_update=40,
         weight_clip=5.0,
         kl_weight=0.0,
         **kwargs,
@@ -151,6 +155,8 @@ class SVG(Agent):
         self.learning_starts = learning_starts
         self.update_period = update_period
         self.model_updates = model_updates
+        in_trajectories = max(horizon * trajectories // update_period, 1) if variant == "svg_inf" else 1
+        self._model_updates = in_trajectories if model_updates is None else model_updates
         self.target_update = target_update
         self.weight_clip = weight_clip
         self.kl_weight = kl_weight
@@ -223,7 +229,8 @@ class SVG(Agent):
 
     def default_optimizer(self):
         """Adam for each of policy, critic and model, with a rate of its own."""
-        rates = {"policy": self.policy_rate, "critic": self.critic_rate, "model": self.model_rate}
+        policy_rate = (1e-3 if self.variant == "svg_inf" else 3e-3) if self.policy_rate is None else self.policy_rate
+        rates = {"policy": policy_rate, "critic": self.critic_rate, "model": self.model_rate}
         clips = {"policy": self.clip_norm}
         parts = {name: keras.optimizers.Adam(rate, global_clipnorm=clips.get(name)) for name, rate in rates.items()}
         policy, critic = ({id(v) for v in network.trainable_variables} for network in (self.policy, self.critic or self.policy))
@@ -476,7 +483,7 @@ class SVG(Agent):
             wanted = "transitions in memory" if self.variant != "svg_inf" else f"{self.trajectories} finished trajectories"
             raise ValueError(f"`learn` needs {wanted}. Received: {0 if self.memory is None else len(self._finished)} so far")
         losses = []
-        for _ in range(self.model_updates):
+        for _ in range(self._model_updates):
             batch = self.memory.sample(self.batch_size).transitions
             losses.append(self._learn_model(batch))
         if self.variant == "svg_inf":
