@@ -285,8 +285,12 @@ def test_addresses(server, client, path, status):
 
 
 def test_other_methods(server, client):
-    for method in ("PUT", "DELETE", "HEAD"):
+    for method in ("PUT", "DELETE"):
         assert client.request(method, f"{server.url}/v1/models/odd").status_code == 501
+    for path in ("/v1/models/odd", "/v1/models/none"):
+        head, get = client.head(server.url + path), client.get(server.url + path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
 JSON = st.recursive(
