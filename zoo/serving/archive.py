@@ -79,7 +79,7 @@ def _write(model, folder, verbose):
 
 def _write_fields(signatures, path):
     """What the fields of each signature say, so that a server checks what `predict` checks."""
-    content = {name: [dataclasses.asdict(f) for f in fields] for name, (_, fields) in signatures.items()}
+    content = {name: [{"kind": type(f).__name__, **dataclasses.asdict(f)} for f in fields] for name, (_, fields) in signatures.items()}
     path.parent.mkdir()
     # limits may be NumPy scalars
     path.write_text(json.dumps(content, indent=1, default=lambda value: value.item()) + "\n")
@@ -100,19 +100,18 @@ def read_fields(folder):
     path = Path(folder) / FIELDS
     if not path.is_file():
         return {}
-    from zoo.model import Field
+    from zoo.fields import KINDS
 
     try:
         content = json.loads(path.read_text())
-        return {name: [_field(Field, record) for record in records] for name, records in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+        return {name: [_field(KINDS, record) for record in records] for name, records in content.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must hold the fields of each signature. Received: {error}") from None
 
 
-def _field(cls, record):
-    known = {f.name for f in dataclasses.fields(cls)}
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-    return cls(**{key: value for key, value in plain.items() if key in known})
+def _field(kinds, record):
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    return kinds[arguments.pop("kind")](**arguments)
 
 
 def _flat(function, fields):

@@ -133,7 +133,8 @@ def _flat(text):
         items = orjson.loads(b"[%b]" % text.translate(_BRACKETS_AS_SPACE))
     except orjson.JSONDecodeError:
         return None
-    return Flat(shape, items)
+    # one list without elements has the brackets and commas of a list of one
+    return Flat(shape, items) if len(items) == math.prod(shape) else None
 
 
 def _shape(skeleton):
