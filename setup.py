@@ -11,6 +11,7 @@ EXTRAS = {
     "rl": ["gymnasium>=1.0"],
     "plots": ["matplotlib>=3.7"],
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
+    "serve": ["tensorflow-serving-api>=2.18"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
@@ -54,6 +55,7 @@ setup(
         "numpy>=1.26",
         "h5py>=3.10",
         "filelock>=3.12",
+        "orjson>=3.10",
         "rich>=13",
         "scipy>=1.11",
         "threadpoolctl>=3",

@@ -36,6 +36,7 @@ LEVELS = {
     "environments": 2,
     "callbacks": 3,
     "model": 4,
+    "fields": 5,
     "families": 5,
     "applications": 6,
     "presets": 7,

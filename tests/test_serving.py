@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-import tensorflow as tf
+import served
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served import ask
 
 from zoo import serving
 from zoo.serving import protocol
@@ -30,42 +31,11 @@ from zoo.serving.saved_model import Signature, TensorSpec
 X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 
 
-class Oddities(tf.Module):
-    """What the signatures of methods rarely have: strings, several inputs, scalars, an error, a slow one."""
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "text")])
-    def shout(self, text):
-        return {"loud": tf.strings.upper(text), "raw_bytes": text}
-
-    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.int32, "ids")])
-    def look_up(self, ids):
-        return {"value": tf.gather(tf.constant([10, 11, 12], tf.int64), ids)}
-
-    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, "a"), tf.TensorSpec((None,), tf.bool, "b")])
-    def mix(self, a, b):
-        return {"sum": tf.reduce_sum(a, 1), "not_b": tf.logical_not(b)}
-
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, "x")])
-    def total(self, x):
-        return {"total": tf.reduce_sum(x)}
-
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.float32, "x")])
-    def twice(self, x):
-        return {"y": 2 * x}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import toy
-
     folder = tmp_path_factory.mktemp("models")
-    model = toy.Toy(units=6)
-    serving.export(model, folder / "toy")
-    odd = Oddities()
-    names = ("shout", "look_up", "mix", "total", "twice")
-    signatures = {name: getattr(odd, name) for name in names}
-    tf.saved_model.save(odd, str(folder / "odd" / "7"), signatures={**signatures, "serving_default": odd.twice})
-    return folder, model
+    served.save_oddities(folder / "odd")
+    return folder, served.save_toy(folder / "toy")
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +48,6 @@ def server(folder):
 def client():
     with requests.Session() as session:
         yield session
-
-
-def ask(client, server, body, model="odd", **kwargs):
-    data = body if isinstance(body, (bytes, str)) else json.dumps(body)
-    reply = client.post(f"{server.url}/v1/models/{model}:predict", data=data, **kwargs)
-    assert reply.headers["Content-Type"] == "application/json"
-    return reply.status_code, reply.json()
 
 
 # --- export and reload ---
@@ -285,8 +248,12 @@ def test_addresses(server, client, path, status):
 
 
 def test_other_methods(server, client):
-    for method in ("PUT", "DELETE", "HEAD"):
+    for method in ("PUT", "DELETE"):
         assert client.request(method, f"{server.url}/v1/models/odd").status_code == 501
+    for path in ("/v1/models/odd", "/v1/models/none"):
+        head, get = client.head(server.url + path), client.get(server.url + path)
+        assert (head.status_code, head.content) == (get.status_code, b"")
+        assert head.headers["Content-Length"] == get.headers["Content-Length"]
 
 
 JSON = st.recursive(

@@ -86,6 +86,7 @@ def _parser():
     sub.add_argument("--batch-timeout-ms", type=float, default=2.0, help="how long a batch waits for arriving requests (default: 2)")
     sub.add_argument("--max-body-mb", type=float, default=32.0, help="refuse larger request bodies (default: 32)")
     sub.add_argument("--timeout-s", type=float, default=30.0, help="limit on reading and on answering a request (default: 30)")
+    sub.add_argument("--grpc-port", type=int, help="also answer TensorFlow Serving's gRPC there, 0 for a free port (default: no gRPC)")
 
     sub = command(_demo, "demo", "segment a microscopy image, fine-tune, search, export, serve and query: the whole way")
     sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for its files (default: demo)")

@@ -380,7 +380,7 @@ def test_refusals(model):
     ):
         with pytest.raises(ValueError, match=f"`{name}`"):
             model.fit(**{"content": CONTENT, "style": STYLE, "verbose": 0, **arguments})
-    with pytest.raises(ValueError, match="at least 2 pixels"):
+    with pytest.raises(ValueError, match="`image` must have sides of 2 or more"):
         model.predict(CONTENT[None, :1], verbose=0)
     with pytest.raises(ValueError, match="`loss` and `metrics`"):
         small().compile(loss="mse")

@@ -19,6 +19,7 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.decoding.boxes import nms_avg, nms_max
+from zoo.fields import SizedField
 from zoo.model import Field, Model
 
 
@@ -139,18 +140,16 @@ class DDFD(Model):
 
     def input_fields(self):
         """Images of the window's size or larger."""
-        return [Field("image", (None, None, self.in_channels), "float32", 0, 1, example=(self.window, self.window))]
+        return [SizedField("image", (None, None, self.in_channels), "float32", 0, 1, (self.window, self.window), least=self.window)]
 
     def target_fields(self):
         """Whether the window holds a face."""
         return [Field("face", (), "int32", 0, 1)]
 
     def check(self, x, y=None):
-        """Also refuses images smaller than a window, and in training all that are not windows."""
+        """Also refuses in training all images that are not windows."""
         super().check(x, y)
-        if not hasattr(x, "shape"):
-            return
-        if min(x.shape[1:3]) < self.window or (y is not None and tuple(x.shape[1:3]) != (self.window, self.window)):
+        if hasattr(x, "shape") and y is not None and tuple(x.shape[1:3]) != (self.window, self.window):
             raise ValueError(f"`image` must have sides of {self.window} pixels (or more, without targets). Received: {tuple(x.shape[1:3])}")
 
     def default_optimizer(self):

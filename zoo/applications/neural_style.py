@@ -18,6 +18,7 @@ from keras import layers, ops
 
 from zoo import autodiff
 from zoo.callbacks.callback_loop import CallbackLoop
+from zoo.fields import SizedField
 from zoo.losses.gram import content_loss, gram_matrix, style_loss
 from zoo.model import Field, Model
 from zoo.optimizers.minimize import minimize
@@ -177,17 +178,11 @@ class NeuralStyle(Model):
     def input_fields(self):
         """An RGB image in [0, 1]."""
         side = self._least_side
-        return [Field("image", (None, None, 3), low=0.0, high=1.0, example=(max(side, 16), max(side, 16) + 4))]
+        return [SizedField("image", (None, None, 3), low=0.0, high=1.0, example=(max(side, 16), max(side, 16) + 4), least=side)]
 
     @property
     def _least_side(self):
         return 2 ** (len(self.blocks) - 1)
-
-    def check(self, x, y=None):
-        """Also refuses images so small that pooling leaves nothing of them."""
-        super().check(x, y)
-        if hasattr(x, "shape"):
-            self._check_side("image", x.shape[1:3])
 
     def _check_side(self, name, size):
         if min(size) < self._least_side:

@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.fields import SizedField
 from zoo.layers.elastic_deformation import mirrored
 from zoo.losses.weighted_crossentropy import WeightedCrossentropy
 from zoo.model import Field, Model
@@ -259,7 +260,8 @@ class UNet(Model):
     def signatures(self):
         """`serve` for sizes that fit, and `segment` for any size: the input's size again, with mirrored borders."""
         fields = [Field("image", (None, None, self.in_channels), example=(19, 26))]
-        return {**super().signatures(), "segment": (self._segment_whole, fields)}
+        fitting = SizedField(**vars(self.input_fields()[0]), least=self._least_size, step=self._step)
+        return {"serve": (self._serve, [fitting]), "segment": (self._segment_whole, fields)}
 
     def _segment_whole(self, image):
         size, (before, context) = ops.shape(image)[1:3], self._context

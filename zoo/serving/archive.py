@@ -1,5 +1,7 @@
 """Export to a SavedModel with named signatures, always by TensorFlow: an export from JAX would run on one platform only."""
 
+import dataclasses
+import json
 import os
 import secrets
 import shutil
@@ -8,9 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+# TensorFlow Serving leaves the files of this folder alone
+FIELDS = "assets.extra/zoo_fields.json"
+
 
 def export(model, path, verbose=False):
-    """Write `PATH/1/`, a SavedModel with every function of `model.signatures()`.
+    """Write `PATH/1/`, a SavedModel with every function of `model.signatures()`, and what their fields say as `FIELDS` in it.
 
     The folder is replaced as a whole once the export is complete. On the JAX backend the model travels through a `.keras` file to a
     process that runs TensorFlow.
@@ -69,6 +74,44 @@ def _write(model, folder, verbose):
         function, fields = signatures[name]
         archive.add_endpoint(name, _flat(function, fields), input_signature=[f.spec() for f in fields])
     archive.write_out(str(folder), verbose=verbose)
+    _write_fields(signatures, folder / FIELDS)
+
+
+def _write_fields(signatures, path):
+    """What the fields of each signature say, so that a server checks what `predict` checks."""
+    content = {name: [{"kind": type(f).__name__, **dataclasses.asdict(f)} for f in fields] for name, (_, fields) in signatures.items()}
+    path.parent.mkdir()
+    # limits may be NumPy scalars
+    path.write_text(json.dumps(content, indent=1, default=lambda value: value.item()) + "\n")
+
+
+def read_fields(folder):
+    """The fields that `export` wrote, by signature.
+
+    Args:
+        folder: a version of a SavedModel.
+
+    Returns:
+        Dict signature name -> list of `zoo.Field`; empty for a SavedModel from elsewhere.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    path = Path(folder) / FIELDS
+    if not path.is_file():
+        return {}
+    from zoo.fields import KINDS
+
+    try:
+        content = json.loads(path.read_text())
+        return {name: [_field(KINDS, record) for record in records] for name, records in content.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must hold the fields of each signature. Received: {error}") from None
+
+
+def _field(kinds, record):
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    return kinds[arguments.pop("kind")](**arguments)
 
 
 def _flat(function, fields):
@@ -115,4 +158,4 @@ def _main(source, folder, *flags):
 
     import zoo.applications  # noqa: F401 - registers the classes
 
-    _write(keras.saving.load_model(source), folder, verbose="--verbose" in flags)
+    _write(keras.saving.load_model(source), Path(folder), verbose="--verbose" in flags)

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST protocol as pure functions: request bodies to arrays, arrays to response bodies, NumPy and JSON alone.
+"""TensorFlow Serving's REST protocol as pure functions: request bodies to arrays, arrays to response bodies, by NumPy and orjson alone.
 
 Formats and messages follow its documentation (https://www.tensorflow.org/tfx/serving/api_rest).
 """
@@ -7,24 +7,17 @@ import base64
 import json
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 
 import numpy as np
 
+from zoo.serving import numbers
+from zoo.serving.limits import RequestError
 from zoo.serving.saved_model import describe, shape_fits
 
 DEFAULT_SIGNATURE = "serving_default"
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[0-9]{1,19})|/labels/(?P<label>[^/:]+))?"
 POST_PATH = re.compile(rf"(?i:{_MODEL}):(?P<method>(?i:classify|regress|predict))")
 GET_PATH = re.compile(rf"(?i:{_MODEL})(?P<metadata>/(?i:metadata))?")
-
-
-class RequestError(Exception):
-    """A request that cannot be answered: an HTTP status and a message for the client."""
-
-    def __init__(self, status, message):
-        super().__init__(message)
-        self.status = HTTPStatus(status)
 
 
 @dataclass(frozen=True)
@@ -42,28 +35,25 @@ class PredictRequest:
     is_row_format: bool
 
 
-def parse_predict(body, signatures):
+def parse_predict(body, signatures, max_numbers=None):
     """Read the body of a `:predict` request.
 
     Args:
         body: bytes.
         signatures: name -> `Signature` of the model.
+        max_numbers: most values and lists that it may hold.
 
     Returns:
         A `PredictRequest`.
 
     Raises:
-        RequestError: status 400, if the body is not what TensorFlow Serving takes.
+        RequestError: status 400, if the body is not what TensorFlow Serving takes; 413, if it holds too much.
     """
-    document = _parse_json(body)
+    document = _parse_json(body, max_numbers)
     name = document.get("signature_name", DEFAULT_SIGNATURE)
     if not isinstance(name, str):
         raise RequestError(400, "'signature_name' key must be a string value.")
-    signature = signatures.get(name or DEFAULT_SIGNATURE)
-    if signature is None:
-        raise RequestError(400, f'Serving signature name: "{name}" not found in signature def (it has {", ".join(sorted(signatures))})')
-    if not signature.inputs:
-        raise RequestError(400, f"Failed to get input map for signature: {name}")
+    signature = find_signature(signatures, name)
     if "instances" in document and "inputs" in document:
         raise RequestError(400, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
     if "instances" in document:
@@ -76,25 +66,47 @@ def parse_predict(body, signatures):
     return PredictRequest(signature, arrays, rows)
 
 
-def _parse_json(body):
+def find_signature(signatures, name):
+    """The signature of a name; no name means the default one.
+
+    Raises:
+        RequestError: status 400, if there is none.
+    """
+    signature = signatures.get(name or DEFAULT_SIGNATURE)
+    if signature is None:
+        found = ", ".join(sorted(signatures))
+        raise RequestError(400, f'Serving signature name: "{_short(name)}" not found in signature def (it has {found})')
+    if not signature.inputs:
+        raise RequestError(400, f"Failed to get input map for signature: {name}")
+    return signature
+
+
+def _parse_json(body, max_numbers):
     if not body:
         raise RequestError(400, "JSON Parse error: The document is empty")
+    # counted in the text: parsing costs up to a hundred bytes for each
+    if max_numbers is not None and len(body) > max_numbers and sum(map(body.count, (b",", b"[", b"{"))) > max_numbers:
+        raise RequestError(413, f"The request must hold at most {max_numbers} numbers, texts and lists")
     try:
-        document = json.loads(body)
+        document = numbers.loads(body)
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"JSON Parse error: {_short(error)}") from None
     if not isinstance(document, dict):
-        raise RequestError(400, f"JSON Value: {_short(json.dumps(document))} Is not object")
+        raise RequestError(400, f"JSON Value: {_short(body[:300].decode(errors='replace'))} Is not object")
     return document
 
 
 def _columns_of_instances(instances, signature):
     """Row format: a list of values for one input, or a list of objects by input name."""
+    names = sorted(signature.inputs)
+    if isinstance(instances, numbers.Flat) and len(names) == 1:
+        return {names[0]: instances}
+    if isinstance(instances, numbers.Flat):
+        instances = instances.nested()
     if not isinstance(instances, list):
         raise RequestError(400, "Expecting 'instances' to be an list/array")
     if not instances:
-        raise RequestError(400, "No values in 'instances' array")
-    names = sorted(signature.inputs)
+        raise RequestError(400, f"No values in 'instances' array (inputs {', '.join(names)})")
     are_objects = [_is_object(item) for item in instances]
     if not any(are_objects):
         if len(names) > 1:
@@ -136,7 +148,12 @@ def _is_base64(value):
 
 
 def _array(spec, value):
-    shape, items = _flatten(spec, value)
+    try:
+        shape, items = numbers.flatten(value)
+    except ValueError as error:
+        level, length = error.args
+        message = f"Encountered list at unexpected size at level: {level} expected size: {length} (input {spec.name})"
+        raise RequestError(400, message) from None
     if not shape_fits(spec.shape, shape):
         raise RequestError(400, f"Tensor {spec.name} must have shape {describe(spec.shape)}, but got: {shape}")
     if spec.dtype is object:
@@ -144,31 +161,17 @@ def _array(spec, value):
     return _numbers(spec, items).reshape(shape)
 
 
-def _flatten(spec, value):
-    """Shape and elements of a regular nested list; the elements may be anything but lists."""
-    shape, level = [], value
-    while isinstance(level, list):
-        shape.append(len(level))
-        level = level[0] if level else None
-    if len(shape) > 32:
-        raise RequestError(400, f"Encountered list at unexpected level: 32 (input {spec.name})")
-    items = [value]
-    for depth, length in enumerate(shape):
-        if any(type(item) is not list or len(item) != length for item in items):
-            raise RequestError(400, f"Encountered list at unexpected size at level: {depth} expected size: {length} (input {spec.name})")
-        items = [inner for item in items for inner in item]
-    return tuple(shape), items
-
-
 def _decode_string(spec, item):
     if isinstance(item, str):
-        # surrogatepass: JSON may hold lone surrogates, which are no UTF-8
-        return item.encode("utf-8", "surrogatepass")
+        try:
+            return item.encode()
+        except UnicodeEncodeError:
+            raise RequestError(400, f"A text with a lone surrogate is no text (input {spec.name})") from None
     if _is_base64(item):
         try:
             return base64.b64decode(item["b64"], validate=True)
         except ValueError:
-            raise RequestError(400, "Unable to base64 decode") from None
+            raise RequestError(400, f"Unable to base64 decode (input {spec.name})") from None
     raise _type_error(spec, item, "string")
 
 
@@ -185,7 +188,7 @@ def _numbers(spec, items):
     try:
         wide = np.array(items, "bool" if dtype.kind == "b" else "float64")
     except OverflowError:
-        raise _lossy_error(spec, "an integer", dtype) from None
+        raise _lossy_error(spec, "a number beyond float64", dtype) from None
     with np.errstate(over="ignore"):
         array = wide.astype(dtype)
     lost = np.isinf(array) & np.isfinite(wide)
@@ -223,9 +226,17 @@ def encode_predictions(outputs, is_row_format):
     Raises:
         RequestError: status 400, if outputs without a common batch axis are asked for in rows.
     """
-    columns = {name: _to_json(name, array) for name, array in sorted(outputs.items())}
     if not is_row_format:
-        return _dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+        columns = {name: _writable(name, array) for name, array in sorted(outputs.items())}
+        return numbers.dumps({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+    _require_common_rows(outputs)
+    if len(outputs) == 1:
+        return numbers.dumps({"predictions": _writable(*next(iter(outputs.items())))})
+    columns = {name: _rows(name, array) for name, array in sorted(outputs.items())}
+    return numbers.dumps({"predictions": [dict(zip(columns, row)) for row in zip(*columns.values())]})
+
+
+def _require_common_rows(outputs):
     batch_size = None
     for name, array in outputs.items():
         if array.ndim == 0:
@@ -233,19 +244,19 @@ def encode_predictions(outputs, is_row_format):
         if batch_size not in (None, len(array)):
             raise RequestError(400, f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}")
         batch_size = len(array)
-    if len(columns) == 1:
-        return _dump({"predictions": next(iter(columns.values()))})
-    return _dump({"predictions": [dict(zip(columns, row)) for row in zip(*columns.values())]})
 
 
-def _to_json(name, array):
-    if array.dtype == object:
-        as_bytes = name.endswith("_bytes")
-        return np.array(np.frompyfunc(lambda item: _encode_string(item, as_bytes), 1, 1)(array), object).tolist()
-    if array.dtype.kind in "biu" or array.dtype == "float64":
-        return array.tolist()
-    # through text: the shortest digits that give the same float32, 0.2 and not 0.20000000298023224
-    return array.astype("float32").astype(str).astype("float64").tolist()
+def _writable(name, array):
+    return _texts(name, array) if array.dtype == object else numbers.writable(array)
+
+
+def _rows(name, array):
+    return _texts(name, array) if array.dtype == object else numbers.rows(array)
+
+
+def _texts(name, array):
+    as_bytes = name.endswith("_bytes")
+    return np.array(np.frompyfunc(lambda item: _encode_string(item, as_bytes), 1, 1)(array), object).tolist()
 
 
 def _encode_string(item, as_bytes):
@@ -259,13 +270,13 @@ def _encode_string(item, as_bytes):
 
 def encode_error(message):
     """The body of an error: `{"error": message}`."""
-    return _dump({"error": str(message)})
+    return numbers.dumps({"error": str(message).encode(errors="replace").decode()})
 
 
 def encode_status(versions):
     """The body that answers a status request: every version is available."""
     ok = {"error_code": "OK", "error_message": ""}
-    return _dump({"model_version_status": [{"version": str(v), "state": "AVAILABLE", "status": ok} for v in versions]}, indent=1)
+    return numbers.dumps({"model_version_status": [{"version": str(v), "state": "AVAILABLE", "status": ok} for v in versions]}, indent=True)
 
 
 def encode_metadata(name, version, definitions):
@@ -274,7 +285,7 @@ def encode_metadata(name, version, definitions):
         key: {"inputs": _infos(s.inputs), "outputs": _infos(s.outputs), "method_name": s.method} for key, s in sorted(definitions.items())
     }
     spec = {"name": name, "signature_name": "", "version": str(version)}
-    return _dump({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}}, indent=1)
+    return numbers.dumps({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}}, indent=True)
 
 
 def _infos(specs):
@@ -283,7 +294,3 @@ def _infos(specs):
 
 def _tensor_shape(shape):
     return {"dim": [{"size": str(-1 if n is None else n), "name": ""} for n in shape or ()], "unknown_rank": shape is None}
-
-
-def _dump(document, indent=None):
-    return json.dumps(document, indent=indent, separators=None if indent else (", ", ": ")).encode()

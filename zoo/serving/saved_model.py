@@ -1,9 +1,11 @@
-"""A SavedModel whose signatures run on NumPy arrays. Needs TensorFlow, but neither Keras nor the class that was exported."""
+"""A SavedModel whose signatures run on NumPy arrays. Needs TensorFlow, but not the class that was exported."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from zoo.serving.archive import read_fields
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,27 @@ class Signature:
         method: what TensorFlow Serving calls it, `tensorflow/serving/predict`.
         inputs: name -> `TensorSpec`.
         outputs: name -> `TensorSpec`.
+        fields: the `zoo.Field`s of the inputs, if the zoo exported it.
     """
 
     name: str
     method: str
     inputs: dict
     outputs: dict
+    fields: tuple = ()
 
     @property
     def is_batched(self):
         """Whether all inputs and outputs have a free first axis, so that requests can share a run."""
         return all(spec.shape and spec.shape[0] is None for spec in (*self.inputs.values(), *self.outputs.values()))
+
+    def check(self, arrays):
+        """Raise a `ValueError` that names the input if arrays that have the shapes of the specs are not what the fields say."""
+        for field in self.fields:
+            field.check(arrays[field.name])
+        lengths = {field.name: len(arrays[field.name]) for field in self.fields}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"`{self.fields[0].name}` and the other inputs must have the same number of rows. Received: {lengths}")
 
 
 class SavedModel:
@@ -62,11 +74,12 @@ class SavedModel:
         self.folder, self.name, self.version = Path(folder), name, version
         # the signatures die with the loaded object, so it is kept
         self._loaded = tf.saved_model.load(str(folder))
-        self.definitions = _read_signatures(self.folder)
+        self.protos = _read_protos(self.folder)
+        self.definitions = _signatures(self.protos, read_fields(self.folder))
         self.signatures = {name: s for name, s in self.definitions.items() if name in self._loaded.signatures}
 
     def run(self, inputs, signature="serving_default"):
-        """Run a signature.
+        """Run a signature on checked inputs.
 
         Args:
             inputs: dict name -> array, or one array for a signature with one input.
@@ -78,8 +91,6 @@ class SavedModel:
         Raises:
             ValueError: if there is no such signature, or the inputs are not what it takes.
         """
-        import tensorflow as tf
-
         if signature not in self.signatures:
             raise ValueError(f"`signature` must be one of {sorted(self.signatures)}. Received: {signature!r}")
         specs = self.signatures[signature].inputs
@@ -87,7 +98,15 @@ class SavedModel:
             inputs = {name: inputs for name in specs} if len(specs) == 1 else {}
         if set(inputs) != set(specs):
             raise ValueError(f"`inputs` must hold the keys {sorted(specs)}. Received: {sorted(inputs)}")
-        arrays = {name: _checked(spec, inputs[name]) for name, spec in specs.items()}
+        arrays = {name: _as_array(name, inputs[name]) for name in specs}
+        # before a conversion could hide what is wrong
+        self.signatures[signature].check(arrays)
+        return self.execute({name: _checked(spec, arrays[name]) for name, spec in specs.items()}, signature)
+
+    def execute(self, arrays, signature):
+        """`run` for arrays by name that are known to be right."""
+        import tensorflow as tf
+
         tensors = {name: tf.constant(array) for name, array in arrays.items()}
         return {name: tensor.numpy() for name, tensor in self._loaded.signatures[signature](**tensors).items()}
 
@@ -124,8 +143,15 @@ def versions(path):
     return sorted(int(entry.name) for entry in Path(path).iterdir() if entry.name.isdigit() and (entry / "saved_model.pb").is_file())
 
 
-def _checked(spec, value):
-    array = np.asarray(value, dtype=spec.dtype)
+def _as_array(name, value):
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"`{name}` must be an array, or lists of equal length. Received: lists of different lengths") from None
+
+
+def _checked(spec, array):
+    array = array.astype(spec.dtype, copy=False)
     if not shape_fits(spec.shape, array.shape):
         raise ValueError(f"`{spec.name}` must have shape {describe(spec.shape)}. Received: shape {array.shape}")
     return array
@@ -141,15 +167,24 @@ def describe(shape):
     return "any" if shape is None else f"({', '.join('any' if n is None else str(n) for n in shape)})"
 
 
-def _read_signatures(folder):
-    """All signatures of `saved_model.pb`, with TensorFlow's own `__saved_model_init_op`."""
+def _read_protos(folder):
+    """All signatures of `saved_model.pb` by name, with TensorFlow's own `__saved_model_init_op`."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     graph = next(g for g in proto.meta_graphs if "serve" in g.meta_info_def.tags)
+    return dict(graph.signature_def)
+
+
+def _signatures(protos, fields):
+    # the default signature is `serve` under a second name
+    fields = {"serving_default": fields.get("serve", []), **fields}
+    for name, proto in protos.items():
+        if fields.get(name) and {field.name for field in fields[name]} != set(proto.inputs):
+            raise ValueError(f"the fields of the signature {name!r} must be its inputs {sorted(proto.inputs)}. Received: {fields[name]}")
     return {
-        name: Signature(name, definition.method_name, _specs(definition.inputs), _specs(definition.outputs))
-        for name, definition in graph.signature_def.items()
+        name: Signature(name, proto.method_name, _specs(proto.inputs), _specs(proto.outputs), tuple(fields.get(name, ())))
+        for name, proto in protos.items()
     }
 
 

@@ -1,18 +1,16 @@
-"""An HTTP server for SavedModels that speaks TensorFlow Serving's REST protocol, on the standard library alone."""
+"""A server for SavedModels that speaks TensorFlow Serving's protocols, and what it does with a request in either of them."""
 
 import contextlib
+import math
 import signal
-import socket
 import threading
 import time
-import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from zoo.serving import protocol
+from zoo.serving import protocol, rest
 from zoo.serving.batching import Batcher, ClosedError
-from zoo.serving.protocol import RequestError
+from zoo.serving.limits import Budget, Gate, RequestError
 from zoo.serving.saved_model import load, versions
 
 
@@ -31,27 +29,68 @@ class Server:
         max_batch_size: most rows that concurrent requests share in one run.
         batch_timeout_ms: how long a batch waits for requests that are still being read.
         max_body_mb: larger request bodies are refused (413).
-        timeout_s: limit on reading a request (408), on answering it (504), and on an idle connection.
+        timeout_s: limit on a request from its first byte to the last of its answer (408 while it is read, 504 afterwards), and on an idle
+            connection.
+        grpc_port: also answer gRPC there; 0 takes a free port, see `grpc_port` afterwards. Needs the extra `serve`.
+        max_connections: more are refused (503).
+        max_numbers: most numbers, texts and lists in a request, and most numbers in an answer (413).
+        max_pending_mb: what the bodies and answers of all requests under way may take together (503).
     """
 
     def __init__(
-        self, path, name=None, port=8501, host="127.0.0.1", max_batch_size=32, batch_timeout_ms=2.0, max_body_mb=32.0, timeout_s=30.0
+        self,
+        path,
+        name=None,
+        port=8501,
+        host="127.0.0.1",
+        max_batch_size=32,
+        batch_timeout_ms=2.0,
+        max_body_mb=32.0,
+        timeout_s=30.0,
+        grpc_port=None,
+        max_connections=512,
+        max_numbers=2**23,
+        max_pending_mb=512.0,
     ):
-        limits = {"max_batch_size": max_batch_size, "max_body_mb": max_body_mb, "timeout_s": timeout_s}
+        limits = {
+            "max_batch_size": max_batch_size,
+            "max_body_mb": max_body_mb,
+            "timeout_s": timeout_s,
+            "max_connections": max_connections,
+            "max_numbers": max_numbers,
+            "max_pending_mb": max_pending_mb,
+        }
         for argument, value in limits.items():
-            if not value > 0:
-                raise ValueError(f"`{argument}` must be positive. Received: {value}")
-        if batch_timeout_ms < 0:
+            if not 0 < value < math.inf:
+                raise ValueError(f"`{argument}` must be positive and finite. Received: {value}")
+        if not 0 <= batch_timeout_ms < math.inf:
             raise ValueError(f"`batch_timeout_ms` must not be negative. Received: {batch_timeout_ms}")
         models = _load_models(Path(path), name)
         self.models = {model.name: model for model in models}
-        self.batchers = {model.name: Batcher(model.run, max_batch_size, batch_timeout_ms / 1000) for model in models}
-        self.max_body, self.timeout = int(max_body_mb * 2**20), timeout_s
+        self.batchers = {model.name: Batcher(model.execute, max_batch_size, batch_timeout_ms / 1000) for model in models}
+        self.max_body, self.timeout, self.max_connections, self.max_numbers = (
+            int(max_body_mb * 2**20),
+            timeout_s,
+            max_connections,
+            max_numbers,
+        )
+        self.budget, self.gate = Budget(int(max_pending_mb * 2**20)), Gate()
         self.closing, self._active, self._idle = False, 0, threading.Condition()
-        self._http = _HTTPServer((host, port), _Handler)
-        self._http.zoo = self
+        self._http = rest.HTTPServer(self, host, port)
         self.host, self.port = host, self._http.server_port
+        self._grpc, self.grpc_port = None, None
+        if grpc_port is not None:
+            self._open_grpc(grpc_port)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, name="http", daemon=True)
+
+    def _open_grpc(self, port):
+        from zoo.serving import rpc
+
+        try:
+            self._grpc, self.grpc_port = rpc.listen(self, port)
+        except BaseException:
+            self._http.server_close()
+            raise
 
     @property
     def url(self):
@@ -61,6 +100,8 @@ class Server:
     def start(self):
         """Answer requests, on threads."""
         self._thread.start()
+        if self._grpc is not None:
+            self._grpc.start()
         return self
 
     def stop(self):
@@ -68,10 +109,13 @@ class Server:
         self.closing = True
         self._http.shutdown()
         self._http.server_close()
+        stopped = self._grpc.stop(grace=self.timeout) if self._grpc is not None else None
         deadline = time.monotonic() + self.timeout
         with self._idle:
             while self._active and (remaining := deadline - time.monotonic()) > 0:
                 self._idle.wait(remaining)
+        if stopped is not None:
+            stopped.wait()
         for batcher in self.batchers.values():
             batcher.close()
 
@@ -104,26 +148,23 @@ class Server:
         match = protocol.GET_PATH.fullmatch(path)
         if not match:
             raise _bad_path("GET", path)
-        name, version = unquote(match["name"]), match["version"]
-        model = self.models.get(name)
+        name, version, label = unquote(match["name"]), match["version"], match["label"]
         if match["metadata"]:
-            model = self._find(match)
+            model = self.find(name, version, label and unquote(label))
             return protocol.encode_metadata(name, model.version, model.definitions)
-        if model is None:
-            raise RequestError(404, f"Could not find any versions of model {name}")
-        if version is not None and int(version) != model.version:
-            raise RequestError(404, f"Could not find version {version} of model {name}")
-        return protocol.encode_status([model.version])
+        return protocol.encode_status([self.find_status(name, version, label and unquote(label)).version])
 
-    def post(self, path, read_body):
+    def post(self, path, read_body, deadline):
         """The body that answers a POST request.
 
         Args:
             path: of the address.
             read_body: function that reads the request's body.
+            deadline: of the request.
 
         Raises:
             RequestError: with the status.
+            TimeoutError: past the deadline.
         """
         match = protocol.POST_PATH.fullmatch(path)
         batcher = self.batchers.get(unquote(match["name"])) if match else None
@@ -132,32 +173,78 @@ class Server:
             body = read_body()
             if not match:
                 raise _bad_path("POST", path)
-            model, method = self._find(match), match["method"].lower()
+            model = self.find(unquote(match["name"]), match["version"], match["label"] and unquote(match["label"]))
+            method = match["method"].lower()
             if method != "predict":
                 raise RequestError(400, f"Expected {method} signature; the signatures of {model.name} answer :predict alone")
-            request = protocol.parse_predict(body, model.signatures)
-            outputs = self._submit(batcher, request)
-        return protocol.encode_predictions(outputs, request.is_row_format)
+            with self.gate.passing(len(body), deadline):
+                request = protocol.parse_predict(body, model.signatures, self.max_numbers)
+            del body
+            outputs = self.predict(model, request.signature, request.arrays, deadline)
+        # a number has about ten characters
+        with self.gate.passing(10 * sum(output.size for output in outputs.values()), deadline):
+            return protocol.encode_predictions(outputs, request.is_row_format)
 
-    def _submit(self, batcher, request):
+    # --- what both protocols share ---
+
+    def predict(self, model, signature, arrays, deadline):
+        """Check the inputs and run a signature on them, together with other requests.
+
+        Args:
+            model: a `SavedModel`.
+            signature: one of its `Signature`s.
+            arrays: input name -> array, of the types and shapes of the signature.
+            deadline: of the request.
+
+        Returns:
+            Output name -> array.
+
+        Raises:
+            RequestError: with the status.
+            TimeoutError: past the deadline.
+        """
         try:
-            return batcher.submit(request.signature, request.arrays, self.timeout)
-        except TimeoutError as error:
-            raise RequestError(504, f"Deadline exceeded: {error}") from None
+            signature.check(arrays)
+        except ValueError as error:
+            raise RequestError(400, str(error)) from None
+        try:
+            outputs = self.batchers[model.name].submit(signature, arrays, deadline.remaining())
+        except (TimeoutError, RequestError):
+            raise
         except ClosedError as error:
             raise RequestError(503, str(error)) from None
         except Exception as error:  # noqa: BLE001 - whatever the graph raises becomes an answer
-            raise _model_error(error) from error
+            raise _model_error(error, arrays) from error
+        size = sum(output.size for output in outputs.values())
+        if size > self.max_numbers:
+            raise RequestError(413, f"The answer must hold at most {self.max_numbers} numbers, it would be {size}")
+        return outputs
 
-    def _find(self, match):
-        name, version, label = unquote(match["name"]), match["version"], match["label"]
-        model = self.models.get(name)
-        if label is not None:
-            raise RequestError(400, f"Unrecognized servable version label: {unquote(label)}")
+    def find(self, name, version=None, label=None):
+        """The model of a name, for a prediction or its metadata.
+
+        Raises:
+            RequestError: 404 if there is no such model or version, 400 for a label, because versions have none here.
+        """
+        model = self._labelled(name, label)
         if model is None or (version is not None and int(version) != model.version):
             wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise RequestError(404, f"Servable not found for request: {wanted}")
         return model
+
+    def find_status(self, name, version=None, label=None):
+        """The model of a name, for its status; raises as `find`."""
+        model = self._labelled(name, label)
+        if model is None:
+            raise RequestError(404, f"Could not find any versions of model {name}")
+        if version is not None and int(version) != model.version:
+            raise RequestError(404, f"Could not find version {version} of model {name}")
+        return model
+
+    def _labelled(self, name, label):
+        if label:
+            raise RequestError(400, f"Unrecognized servable version label: {label}")
+        return self.models.get(name)
 
 
 def serve(path, on_ready=None, **options):
@@ -197,190 +284,20 @@ def _bad_path(method, path):
     return RequestError(404, f"Not found: {path[:200]}")
 
 
-def _model_error(error):
-    """What the graph raises about its input is the client's mistake, as in TensorFlow Serving."""
+def _model_error(error, arrays):
+    """What the graph raises about its input is the client's mistake, as in TensorFlow Serving.
+
+    Fields and types are right by then; it is about sizes, or about what the graph alone knows.
+    """
     import tensorflow as tf
 
     theirs = (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.FailedPreconditionError, ValueError)
     lines = [line.strip() for line in str(getattr(error, "message", None) or error).splitlines()]
     # TensorFlow wraps the cause in where it arose
     causes = [line for line in lines if line and not line.startswith(("Graph execution error", "Detected at", "<stack", "[[", "File "))]
-    return RequestError(400 if isinstance(error, theirs) else 500, causes[0] if causes else type(error).__name__)
-
-
-class _HTTPServer(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-    zoo: Server
-
-    def server_bind(self):
-        """Bind without the look-up of the host's name, which may take seconds."""
-        if self.allow_reuse_address:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
-
-    def handle_error(self, request, client_address):
-        """A client that hangs up is no event."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # small answers leave in one packet, at once
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
-    server: _HTTPServer
-
-    def setup(self):
-        self.timeout = self.server.zoo.timeout
-        super().setup()
-
-    def do_GET(self):
-        zoo = self.server.zoo
-        self._answer(lambda: zoo.get(urlsplit(self.path).path))
-
-    def do_POST(self):
-        zoo = self.server.zoo
-        self._answer(lambda: zoo.post(urlsplit(self.path).path, self._read_body))
-
-    def _answer(self, function):
-        self._unread = self._content_length() or 0
-        with self.server.zoo.busy():
-            try:
-                status, body = 200, function()
-            except RequestError as error:
-                status, body = error.status, protocol.encode_error(error)
-            except OSError:
-                self.close_connection = True
-                return
-            except Exception as error:  # noqa: BLE001 - a defect of ours must not end the connection without a word
-                status, body = 500, protocol.encode_error(f"{type(error).__name__}: {error}")
-            self._send(status, body)
-
-    def _send(self, status, body):
-        self.close_connection = self.close_connection or self.server.zoo.closing or self._unread != 0
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-        self.wfile.flush()
-        if self._unread:
-            self._drain()
-
-    # --- reading ---
-
-    def _content_length(self):
-        text = self.headers.get("Content-Length", "").strip()
-        return int(text) if text.isdecimal() and len(text) < 20 else None
-
-    def handle_expect_100(self):
-        """Refuse a body that is too large before it is sent."""
-        if (self._content_length() or 0) > self.server.zoo.max_body:
-            self._unread = 0
-            self.close_connection = True
-            self._send(413, protocol.encode_error(self._too_large()))
-            return False
-        return super().handle_expect_100()
-
-    def _read_body(self):
-        self._deadline = time.monotonic() + self.server.zoo.timeout
-        try:
-            if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-                self._unread = -1
-                body = b"".join(self._chunks())
-                self._unread = 0
-            else:
-                length = self._content_length()
-                if length is None:
-                    raise RequestError(411, "The request must have a Content-Length")
-                if length > self.server.zoo.max_body:
-                    raise RequestError(413, self._too_large())
-                body = self._read(length)
-                self._unread = 0
-        except TimeoutError:
-            raise RequestError(408, f"The request took more than {self.server.zoo.timeout:g} s to arrive") from None
-        finally:
-            self.connection.settimeout(self.timeout)
-        return self._uncompressed(body)
-
-    def _read(self, length):
-        parts = []
-        while length:
-            self._set_deadline()
-            part = self.rfile.read1(min(length, 1 << 20))
-            if not part:
-                raise ConnectionResetError
-            parts.append(part)
-            length -= len(part)
-        return b"".join(parts)
-
-    def _chunks(self):
-        """The parts of a body in chunked transfer encoding."""
-        total = 0
-        while True:
-            self._set_deadline()
-            size = self.rfile.readline(1024).split(b";")[0].strip()
-            try:
-                length = int(size, 16)
-            except ValueError:
-                raise RequestError(400, "Malformed chunked body") from None
-            total += length
-            if length < 0 or total > self.server.zoo.max_body:
-                raise RequestError(413, self._too_large())
-            if length == 0:
-                while self.rfile.readline(1024).strip():
-                    self._set_deadline()
-                return
-            yield self._read(length)
-            self.rfile.readline(1024)
-
-    def _uncompressed(self, body):
-        encoding = self.headers.get("Content-Encoding", "identity").lower()
-        if encoding == "identity":
-            return body
-        if encoding != "gzip":
-            raise RequestError(415, f"Unsupported Content-Encoding: {encoding}")
-        unzip = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            content = unzip.decompress(body, self.server.zoo.max_body + 1)
-        except zlib.error:
-            raise RequestError(400, "Malformed gzip body") from None
-        if len(content) > self.server.zoo.max_body:
-            raise RequestError(413, self._too_large())
-        return content
-
-    def _too_large(self):
-        return f"The request body must have at most {self.server.zoo.max_body / 2**20:g} MB"
-
-    def _set_deadline(self):
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        self.connection.settimeout(remaining)
-
-    def _drain(self):
-        """Read what the client still sends for a moment; closing at once would reset the connection before it reads the answer."""
-        self._deadline = time.monotonic() + 2
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            while self.rfile.read1(1 << 20):
-                self._set_deadline()
-
-    # --- the parts of http.server that speak to people ---
-
-    def send_error(self, code, message=None, explain=None):
-        """Errors of the HTTP layer, as JSON."""
-        self._unread, self.close_connection = 0, True
-        self._send(code, protocol.encode_error(message or self.responses.get(code, ("Error",))[0]))
-
-    def version_string(self):
-        """The header `Server`."""
-        return "zoo"
-
-    def log_message(self, format, *args):
-        """Say nothing."""
+    cause = causes[0] if causes else type(error).__name__
+    # the kernels for CPUs refuse a size in their own way
+    if not isinstance(error, (*theirs, tf.errors.AbortedError, tf.errors.UnimplementedError)):
+        return RequestError(500, cause)
+    inputs = " and ".join(f"`{name}` of shape {array.shape}" for name, array in sorted(arrays.items()))
+    return RequestError(400, f"The model cannot take {inputs}: {cause}")
