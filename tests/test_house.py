@@ -22,6 +22,7 @@ LEVELS = {
     "autodiff": 0,
     "distributions": 1,
     "index": 0,
+    "registry": 1,
     "files": 0,
     "text": 1,
     "attacks": 2,
