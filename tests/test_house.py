@@ -24,6 +24,7 @@ LEVELS = {
     "index": 0,
     "registry": 1,
     "files": 0,
+    "npz": 0,
     "text": 1,
     "attacks": 2,
     "datasets": 2,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import runpy
 import shutil
 import socket
@@ -272,9 +273,66 @@ def test_read_npz(tmp_path):
     np.savez(tmp_path / "a.npz", **{"x/user": X, "x/item": X, "y": Y})
     data = tuning.read_npz(tmp_path / "a.npz")
     assert set(data["x"]) == {"user", "item"} and data["y"].shape == (40,)
-    np.savez(tmp_path / "b.npz", y=Y)
-    with pytest.raises(ValueError, match="an array x"):
-        tuning.read_npz(tmp_path / "b.npz")
+
+
+def bad_npz(folder, kind):
+    """A file that is not what `zoo tune --data` takes."""
+    file = folder / f"{kind}.npz"
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "text":
+        file.write_text("x,y\n1,2\n")
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps([1, 2]))
+    elif kind == "array":
+        with open(file, "wb") as stream:
+            np.save(stream, X)
+    elif kind == "empty":
+        file.touch()
+    elif kind in ("cut", "flipped"):
+        np.savez(file, x=X, y=Y)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 4] ^= 255
+        file.write_bytes(content if kind == "flipped" else content[: len(content) // 2])
+    elif kind != "missing":
+        groups = {"no x": {"y": Y}, "names": {"z": X}, "both": {"x": X, "x/a": X}, "objects": {"x": np.array([X, "a"], object)}}
+        np.savez(file, **groups[kind])
+    return file
+
+
+BAD_FILES = {
+    "missing": "does not exist",
+    "folder": "is a folder",
+    "text": "numpy.savez",
+    "pickle": "numpy.savez",
+    "array": "numpy.savez",
+    "empty": "numpy.savez",
+    "cut": "cut short",
+    "flipped": "damaged",
+    "no x": "must hold an array x",
+    "names": "named x, y",
+    "both": "Received: both",
+    "objects": "objects",
+}
+
+
+@pytest.mark.parametrize("kind, text", BAD_FILES.items())
+def test_bad_npz(tmp_path, kind, text):
+    file = bad_npz(tmp_path, kind)
+    with pytest.raises(ValueError, match=text) as error:
+        tuning.read_npz(file)
+    assert str(file) in str(error.value) and "allow_pickle" not in str(error.value)
+
+
+def test_no_pickle_runs(tmp_path):
+    class Bad:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    np.savez(tmp_path / "bad.npz", x=np.array([Bad()], object))
+    with pytest.raises(ValueError, match="objects"):
+        tuning.read_npz(tmp_path / "bad.npz")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_two_processes_share_one_search(tmp_path):

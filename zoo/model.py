@@ -1,6 +1,7 @@
 """`zoo.Model`, the base class of every method, and `zoo.Field`, which describes one array that a method takes."""
 
 import copy
+import importlib.util
 import inspect
 from dataclasses import dataclass, field
 
@@ -306,7 +307,11 @@ class Model(keras.Model):
             verbose: whether to print the signatures.
             input_signature: replaces the derived one; the SavedModel then has Keras's single `serve`.
             **kwargs: passed to `keras.Model.export`.
+
+        Raises:
+            ImportError: if a package that the format needs is not installed.
         """
+        _require_packages(format)
         if format == "tf_saved_model" and input_signature is None and not kwargs:
             from zoo import serving
 
@@ -319,6 +324,15 @@ class Model(keras.Model):
     def _serve(self, x):
         outputs = self(x, training=False)
         return outputs if isinstance(outputs, dict) else {self.output_name: outputs}
+
+
+def _require_packages(format):
+    """What Keras imports for a format in the midst of an export, with messages that do not say how to get it."""
+    onnx = ["onnx", {"jax": "jax2onnx"}.get(keras.backend.backend(), "tf2onnx")]
+    missing = [name for name in {"onnx": onnx, "openvino": ["openvino"]}.get(format, []) if importlib.util.find_spec(name) is None]
+    if missing:
+        command = "'zoo-keras[onnx]'" if format == "onnx" and "jax2onnx" not in missing else " ".join(missing)
+        raise ImportError(f"export(format={format!r}) needs {' and '.join(missing)}: pip install {command}")
 
 
 def _constructor_arguments(cls):
