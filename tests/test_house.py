@@ -40,6 +40,7 @@ LEVELS = {
     "model": 4,
     "families": 5,
     "applications": 6,
+    "preset_format": 1,
     "presets": 7,
     "plots": 7,
     "evidence": 8,

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import inspect
+import types
 from dataclasses import dataclass, field
 
 import keras
@@ -198,7 +199,8 @@ class Model(keras.Model):
             callbacks: a list of callbacks that every `fit` runs, or `"auto"`.
             **kwargs: passed to `keras.Model.compile` (`jit_compile`, `steps_per_execution`, ...).
         """
-        self._compile_arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        # no dict, in which Keras would find the optimizer once more and store it among the weights
+        self._compile_arguments = types.MappingProxyType({"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs})
         self._callbacks = self.default_callbacks() if _is_auto(callbacks) else list(callbacks or [])
         super().compile(
             optimizer=self.default_optimizer() if _is_auto(optimizer) else optimizer,
