@@ -12,6 +12,7 @@ EXTRAS = {
     "plots": ["matplotlib>=3.7"],
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
     "serve": ["tensorflow-serving-api>=2.18"],
+    "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})

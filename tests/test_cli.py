@@ -116,12 +116,57 @@ def test_mistakes_are_one_line(capsys, shipped, argv, word):
     assert err.startswith("zoo: error: ") and err.count("\n") == 1 and word in err
 
 
-@pytest.mark.parametrize("argv", [[], ["fly"], ["serve"], ["tune", "unet"], ["serve", "x", "--port", "many"], ["info"]])
-def test_usage_errors_are_one_line(capsys, argv):
+USAGE_ERRORS = {
+    (): "COMMAND",
+    ("fly",): "fly",
+    ("serve",): "path",
+    ("info",): "name",
+    ("train",): "required: name (see",
+    ("tune", "unet"): "--data --example",
+    ("tune", "unet", "--example", "--trials", "0"): "--trials: must be a whole number, at least 1. Received: '0'",
+    ("tune", "unet", "--example", "--epochs", "1.5"): "--epochs",
+    ("tune", "unet", "--example", "--tuner", "psychic"): "'hyperband'",
+    ("serve", "x", "--port", "many"): "from 0 to 65535",
+    ("serve", "x", "--port", "70000"): "from 0 to 65535",
+    ("serve", "x", "--max-batch-size", "0"): "--max-batch-size",
+    ("serve", "x", "--batch-timeout-ms", "-1"): "at least 0",
+    ("serve", "x", "--max-body-mb", "nan"): "above 0",
+    ("serve", "x", "--timeout-s", "inf"): "above 0",
+}
+
+
+@pytest.mark.parametrize("argv, word", USAGE_ERRORS.items())
+def test_usage_errors_are_one_line(capsys, argv, word):
     with pytest.raises(SystemExit) as stop:
         cli.main(argv)
     err = capsys.readouterr().err
-    assert stop.value.code == 2 and err.startswith("zoo: error: ") and err.count("\n") == 1
+    assert stop.value.code == 2 and err.startswith("zoo: error: ") and err.count("\n") == 1 and word in err
+
+
+def test_tuners_are_those_of_the_search():
+    from zoo import tuning
+
+    assert cli.TUNERS == tuning.search.__globals__["TUNERS"]
+
+
+def test_mistakes_are_found_before_keras_is_imported(tmp_path):
+    """Importing it takes seconds; a wrong path or file need not wait for that."""
+    (tmp_path / "bad.npz").write_text("x,y")
+    np.savez(tmp_path / "names.npz", z=np.zeros(3))
+    (tmp_path / "preset").mkdir()
+    mistakes = {
+        ("serve", tmp_path / "missing"): "missing, which does not exist",
+        ("serve", tmp_path): "must be a SavedModel",
+        ("tune", "unet", "--data", tmp_path / "missing.npz"): "missing.npz, which does not exist",
+        ("tune", "unet", "--data", tmp_path / "bad.npz"): "numpy.savez",
+        ("tune", "unet", "--data", tmp_path / "names.npz"): "named x, y",
+        ("export", tmp_path / "preset", tmp_path / "out"): "folder with SHA256SUMS",
+        ("train", "nothing"): "must be a method",
+    }
+    script = "import sys; from zoo import cli; code = cli.main(sys.argv[1:]); sys.exit(9 if 'keras' in sys.modules else code)"
+    for argv, text in mistakes.items():
+        done = subprocess.run([sys.executable, "-c", script, *map(str, argv)], capture_output=True, text=True)
+        assert done.returncode == 2 and text in done.stderr and done.stderr.count("\n") == 1, (argv, done.stderr)
 
 
 def test_help_of_every_command(capsys):
@@ -157,11 +202,16 @@ def test_tune_export_serve(toy, tmp_path, capsys):
     assert code == 0 and "signatures: " in out and (tmp_path / "saved" / "1" / "saved_model.pb").exists(), err
     assert "something else" in run(capsys, "export", tmp_path / "preset", tmp_path)[2]
     assert "must be a SavedModel" in run(capsys, "serve", tmp_path / "preset")[2]
+    other = ["tune", "toy", "--data", tmp_path / "data.npz", "--trials", 1, "--epochs", 2, "--out", tmp_path / "search"]
+    assert "epochs: 2, there 1" in run(capsys, *other)[2]
+    assert run(capsys, *other, "--overwrite")[0] == 0
 
 
 def test_quiet_in_a_fresh_process(tmp_path):
     """An error after TensorFlow has been imported is still the only line."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"")
     done = command("serve", tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
 

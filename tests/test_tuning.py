@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,11 +15,13 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 from toy import Toy
 
 import zoo
 from zoo import tuning
 from zoo.tuning.hypermodel import set_learning_rate
+from zoo.tuning.identity import describe
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32")
@@ -74,10 +78,84 @@ def test_search_best_and_resume(tmp_path):
     assert result.best_model.evaluate(**held_out, verbose=0) == pytest.approx(result.best_score, rel=1e-4)
     more = tuning.search(Toy, data, directory=tmp_path / "s", **{**SETTINGS, "max_trials": 3})
     assert len(more.trials) == 3 and {row["score"] for row in result.trials} < {row["score"] for row in more.trials}
-    with pytest.raises(ValueError, match="hold the same search"):
+    with pytest.raises(ValueError, match="holds another search: units: 3, there none"):
         tuning.search(Toy, data, directory=tmp_path / "s", units=3, **SETTINGS)
     anew = tuning.search(Toy, data, directory=tmp_path / "s", overwrite=True, units=3, **{**SETTINGS, "max_trials": 1})
     assert len(anew.trials) == 1 and anew.best_config["units"] == 3
+    again = tuning.search(Toy, data, directory=tmp_path / "s", units=3, **{**SETTINGS, "max_trials": 1})
+    assert again.trials == anew.trials
+
+
+OTHER_SEARCHES = {
+    "units: 4, there 3": {"units": 4},
+    "num_classes: 2, there none": {"num_classes": 2},
+    "x: float32 (40, 3), ": {"data": {"x": X + 1, "y": Y, "batch_size": 8}},
+    "y: int32 (40,), ": {"data": {"x": X, "y": 1 - Y, "batch_size": 8}},
+    "batch_size: 4, there 8": {"data": {"x": X, "y": Y, "batch_size": 4}},
+    "validation_split: none, there 0.2": {"validation_data": (X, Y)},
+    "epochs: 2, there 1": {"epochs": 2},
+    "seed: 1, there 0": {"seed": 1},
+    "tuner: bayesian, there random": {"tuner": "bayesian"},
+    "objective: loss (min), there val_loss (min)": {"objective": "loss"},
+    'callbacks: ["TerminateOnNaN"], there []': {"callbacks": [keras.callbacks.TerminateOnNaN()]},
+}
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """The folder of a search, with what it was called with."""
+    folder = tmp_path_factory.mktemp("used")
+    first = {"data": {"x": X, "y": Y, "batch_size": 8}, "directory": folder, "units": 3, **SETTINGS, "max_trials": 1}
+    tuning.search(Toy, **first)
+    return first
+
+
+@pytest.mark.parametrize("text, change", OTHER_SEARCHES.items())
+def test_another_search_is_refused(used, text, change):
+    """It would return the trials of the first one under its own arguments."""
+    before = {file: file.read_bytes() for file in used["directory"].rglob("*.json")}
+    with pytest.raises(ValueError) as error:
+        tuning.search(Toy, **{**used, **change})
+    assert "`directory` must be new" in str(error.value) and text in str(error.value)
+    assert {file: file.read_bytes() for file in used["directory"].rglob("*.json")} == before
+
+
+@pytest.mark.parametrize("record", ['{"class": "Toy", "tuner": "random", "objective": "val_loss", "config": ["units"]}', "[]", "{", None])
+def test_trials_without_a_full_record_are_refused(used, tmp_path, record):
+    """Folders of earlier versions, which kept the names of fixed arguments alone, and of other programs."""
+    folder = tmp_path / "s"
+    shutil.copytree(used["directory"], folder)
+    (folder / "search.json").unlink()
+    if record is not None:
+        (folder / "search.json").write_text(record)
+    with pytest.raises(ValueError, match="earlier version|no record"):
+        tuning.search(Toy, **{**used, "directory": folder})
+
+
+def test_what_is_equal_in_any_process():
+    """Names that Keras numbers do not count; weights, settings and order of layers do."""
+
+    def network(units=2, bias=0.0):
+        first, last = keras.layers.Dense(units, bias_initializer=keras.initializers.Constant(bias)), keras.layers.Dense(1)
+        x = keras.Input((3,))
+        model = keras.Model(x, last(first(x)))
+        for v in model.weights:
+            v.assign(keras.ops.ones(v.shape) * (0.5 + bias))
+        return model
+
+    assert describe(network()) == describe(network())
+    assert len({json.dumps(describe(n)) for n in (network(), network(units=3), network(bias=1.0))}) == 3
+    assert describe(keras.initializers.HeNormal(seed=3)) == describe(keras.initializers.HeNormal(seed=3))
+    assert describe(keras.initializers.HeNormal(seed=3)) != describe(keras.initializers.HeNormal(seed=4))
+    texts = np.array(["a", "b"], object)
+    assert describe(texts) == describe(texts.copy()) != describe(texts[::-1])
+    assert describe(keras.ops.convert_to_tensor(X)) == describe(X) == describe(np.asfortranarray(X)) != describe(X.astype("float64"))
+    assert describe(list(range(30))) != describe(list(range(1, 31))) and describe((1, 2)) == [1, 2]
+    assert describe(np.float32(0.5)) == 0.5 and describe(len) == "builtins.len"
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+    assert describe(dataset) == describe(tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)) != describe(dataset.unbatch())
+    assert describe(dataset.repeat())["class"].startswith("tensorflow.")
+    json.dumps(describe({"a": [dataset, b"x", iter(())]}))
 
 
 @pytest.mark.parametrize("tuner", ["bayesian", "grid", "hyperband"])
@@ -195,9 +273,66 @@ def test_read_npz(tmp_path):
     np.savez(tmp_path / "a.npz", **{"x/user": X, "x/item": X, "y": Y})
     data = tuning.read_npz(tmp_path / "a.npz")
     assert set(data["x"]) == {"user", "item"} and data["y"].shape == (40,)
-    np.savez(tmp_path / "b.npz", y=Y)
-    with pytest.raises(ValueError, match="an array x"):
-        tuning.read_npz(tmp_path / "b.npz")
+
+
+def bad_npz(folder, kind):
+    """A file that is not what `zoo tune --data` takes."""
+    file = folder / f"{kind}.npz"
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "text":
+        file.write_text("x,y\n1,2\n")
+    elif kind == "pickle":
+        file.write_bytes(pickle.dumps([1, 2]))
+    elif kind == "array":
+        with open(file, "wb") as stream:
+            np.save(stream, X)
+    elif kind == "empty":
+        file.touch()
+    elif kind in ("cut", "flipped"):
+        np.savez(file, x=X, y=Y)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 4] ^= 255
+        file.write_bytes(content if kind == "flipped" else content[: len(content) // 2])
+    elif kind != "missing":
+        groups = {"no x": {"y": Y}, "names": {"z": X}, "both": {"x": X, "x/a": X}, "objects": {"x": np.array([X, "a"], object)}}
+        np.savez(file, **groups[kind])
+    return file
+
+
+BAD_FILES = {
+    "missing": "does not exist",
+    "folder": "is a folder",
+    "text": "numpy.savez",
+    "pickle": "numpy.savez",
+    "array": "numpy.savez",
+    "empty": "numpy.savez",
+    "cut": "cut short",
+    "flipped": "damaged",
+    "no x": "must hold an array x",
+    "names": "named x, y",
+    "both": "Received: both",
+    "objects": "objects",
+}
+
+
+@pytest.mark.parametrize("kind, text", BAD_FILES.items())
+def test_bad_npz(tmp_path, kind, text):
+    file = bad_npz(tmp_path, kind)
+    with pytest.raises(ValueError, match=text) as error:
+        tuning.read_npz(file)
+    assert str(file) in str(error.value) and "allow_pickle" not in str(error.value)
+
+
+def test_no_pickle_runs(tmp_path):
+    class Bad:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    np.savez(tmp_path / "bad.npz", x=np.array([Bad()], object))
+    with pytest.raises(ValueError, match="objects"):
+        tuning.read_npz(tmp_path / "bad.npz")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_two_processes_share_one_search(tmp_path):

@@ -1,10 +1,12 @@
 """zoo: published deep-learning methods as Keras 3 models, each with the evidence that it works.
 
-`import zoo` imports no backend; rooms load when they are first touched.
+`import zoo` imports no backend; rooms load when they are first touched. Keras finds the classes of saved models all the same.
 """
 
 import importlib
 from typing import TYPE_CHECKING
+
+from zoo import registry as _registry
 
 __version__ = "0.1.0"
 
@@ -52,3 +54,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted(__all__)
+
+
+_registry.register_when_keras_comes()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ def main(argv=None):
         return 130
 
 
+# those of zoo.tuning, which imports Keras
+TUNERS = ("random", "bayesian", "hyperband", "grid")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         """One line, as for all other errors."""
@@ -59,19 +64,21 @@ def _parser():
 
     sub = command(_train, "train", "run the recipe of a method: data, training, evidence, preset")
     sub.add_argument("name", help="a method")
-    sub.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe, such as --quick or --seeds 5")
+    # argparse would list them among what is missing
+    sub.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe, such as --quick or --seeds 5").required = False
 
     sub = command(_tune, "tune", "search the hyperparameters of a method with keras-tuner")
     sub.add_argument("name", help="a method")
     data = sub.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, help=".npz file with the arrays x and y; fields of several inputs as x/NAME")
     data.add_argument("--example", action="store_true", help="random data of the right shapes and a small model, to try it out")
-    sub.add_argument("--trials", type=int, default=10, help="number of trials (default: 10)")
-    sub.add_argument("--epochs", type=int, default=5, help="epochs a trial (default: 5)")
-    sub.add_argument("--tuner", default="random", help="random, bayesian, hyperband or grid (default: random)")
+    sub.add_argument("--trials", type=_count_from(1), default=10, help="number of trials (default: 10)")
+    sub.add_argument("--epochs", type=_count_from(1), default=5, help="epochs a trial (default: 5)")
+    sub.add_argument("--tuner", default="random", choices=TUNERS, metavar="TUNER", help=f"{', '.join(TUNERS)} (default: random)")
     sub.add_argument("--objective", default="auto", help="metric to search by, such as val_accuracy (default: the validation loss)")
     sub.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
     sub.add_argument("--out", type=Path, help="folder of the search, which goes on where it stopped (default: runs/tuning/<method>)")
+    sub.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a search")
 
     sub = command(_export, "export", "export a preset as a SavedModel with named signatures")
     sub.add_argument("preset", help="a preset (shipped name, folder, https://, hf:// or kaggle:// address), or a method with one preset")
@@ -80,17 +87,50 @@ def _parser():
     sub = command(_serve, "serve", "serve a SavedModel over HTTP with TensorFlow Serving's REST protocol")
     sub.add_argument("path", type=Path, help="a SavedModel, a folder of its versions, or a folder of such folders")
     sub.add_argument("--name", help="name of the model in addresses (default: the folder's name)")
-    sub.add_argument("--port", type=int, default=8501, help="port, 0 for a free one (default: 8501)")
+    sub.add_argument("--port", type=_count_from(0, 65535), default=8501, help="port, 0 for a free one (default: 8501)")
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all (default: 127.0.0.1)")
-    sub.add_argument("--max-batch-size", type=int, default=32, help="most rows that concurrent requests share in a run (default: 32)")
-    sub.add_argument("--batch-timeout-ms", type=float, default=2.0, help="how long a batch waits for arriving requests (default: 2)")
-    sub.add_argument("--max-body-mb", type=float, default=32.0, help="refuse larger request bodies (default: 32)")
-    sub.add_argument("--timeout-s", type=float, default=30.0, help="limit on reading and on answering a request (default: 30)")
-    sub.add_argument("--grpc-port", type=int, help="also answer TensorFlow Serving's gRPC there, 0 for a free port (default: no gRPC)")
+    sub.add_argument(
+        "--max-batch-size", type=_count_from(1), default=32, help="most rows that concurrent requests share in a run (default: 32)"
+    )
+    sub.add_argument(
+        "--batch-timeout-ms", type=_number_from(0), default=2.0, help="how long a batch waits for arriving requests (default: 2)"
+    )
+    sub.add_argument("--max-body-mb", type=_number_above(0), default=32.0, help="refuse larger request bodies (default: 32)")
+    sub.add_argument("--timeout-s", type=_number_above(0), default=30.0, help="limit on reading and on answering a request (default: 30)")
+    sub.add_argument(
+        "--grpc-port", type=_count_from(0, 65535), help="also answer TensorFlow Serving's gRPC there, 0 for a free port (default: no gRPC)"
+    )
 
     sub = command(_demo, "demo", "segment a microscopy image, fine-tune, search, export, serve and query: the whole way")
     sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for its files (default: demo)")
     return parser
+
+
+def _count_from(low, high=None):
+    """A type of argparse: whole numbers from `low` to `high`."""
+    limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    return _checked(int, lambda n: low <= n and (high is None or n <= high), f"a whole number, {limits}")
+
+
+def _number_from(low):
+    return _checked(float, lambda n: low <= n < math.inf, f"a number, at least {low}")
+
+
+def _number_above(low):
+    return _checked(float, lambda n: low < n < math.inf, f"a number above {low}")
+
+
+def _checked(kind, is_good, expected):
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not is_good(value):
+            raise argparse.ArgumentTypeError(f"must be {expected}. Received: {text!r}")
+        return value
+
+    return parse
 
 
 # --- list and info ---
@@ -222,23 +262,24 @@ def _train(args):
 
 def _tune(args):
     entry = index.find(args.name)
-    if args.data is not None and not args.data.is_file():
-        raise ValueError(f"`--data` must be an .npz file. Received: {args.data}")
+    from zoo.npz import read_npz
+
+    data = None if args.example else read_npz(args.data)
     _be_quiet()
     from zoo import applications, tuning
 
     cls = getattr(applications, entry.name)
     config = cls.example_config() if args.example else {}
-    data = cls(**config).example_data(batch_size=16) if args.example else tuning.read_npz(args.data)
     result = tuning.search(
         cls,
-        data,
+        cls(**config).example_data(batch_size=16) if data is None else data,
         max_trials=None if args.tuner == "hyperband" else args.trials,
         tuner=args.tuner,
         objective=args.objective,
         directory=args.out or Path("runs/tuning") / entry.stem,
         epochs=args.epochs,
         seed=args.seed,
+        overwrite=args.overwrite,
         **config,
     )
     result.show()
@@ -246,10 +287,12 @@ def _tune(args):
 
 def _export(args):
     name = _preset_of(args.preset)
+    # a preset that is damaged or cannot be had is refused before Keras is imported
+    folder = presets.resolve(name)
     _be_quiet()
     from zoo import serving
 
-    model = presets.load(name)
+    model = presets.load(folder)
     folder = serving.export(model, args.path)
     print(f"{name} exported to {folder}; signatures: {', '.join(serving.load(folder).signatures)}")
     print(f"zoo serve {args.path}")
@@ -270,12 +313,21 @@ def _preset_of(text):
 
 
 def _serve(args):
+    _require_saved_model(args.path)
     _be_quiet()
     from zoo import serving
 
     options = {key: value for key, value in vars(args).items() if key not in ("run", "path")}
     serving.serve(args.path, on_ready=_announce, **options)
     print("stopped", flush=True)
+
+
+def _require_saved_model(path):
+    """The server's own check in outline, before TensorFlow is imported."""
+    if not path.exists():
+        raise ValueError(f"`path` must be a SavedModel or a folder of them. Received: {path}, which does not exist")
+    if not any(any(path.glob(f"{level}saved_model.pb")) for level in ("", "*/", "*/*/")):
+        raise ValueError(f"`path` must be a SavedModel, a folder of its versions, or a folder of such folders. Received: {path}")
 
 
 def _announce(server):

@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import importlib.util
 import inspect
+import types
 from dataclasses import dataclass, field
 
 import keras
@@ -222,7 +224,8 @@ class Model(keras.Model):
             callbacks: a list of callbacks that every `fit` runs, or `"auto"`.
             **kwargs: passed to `keras.Model.compile` (`jit_compile`, `steps_per_execution`, ...).
         """
-        self._compile_arguments = {"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs}
+        # no dict, in which Keras would find the optimizer once more and store it among the weights
+        self._compile_arguments = types.MappingProxyType({"optimizer": optimizer, "loss": loss, "metrics": metrics, **kwargs})
         self._callbacks = self.default_callbacks() if _is_auto(callbacks) else list(callbacks or [])
         super().compile(
             optimizer=self.default_optimizer() if _is_auto(optimizer) else optimizer,
@@ -335,7 +338,11 @@ class Model(keras.Model):
             verbose: whether to print the signatures.
             input_signature: replaces the derived one; the SavedModel then has Keras's single `serve`.
             **kwargs: passed to `keras.Model.export`.
+
+        Raises:
+            ImportError: if a package that the format needs is not installed.
         """
+        _require_packages(format)
         if format == "tf_saved_model" and input_signature is None and not kwargs:
             from zoo import serving
 
@@ -348,6 +355,15 @@ class Model(keras.Model):
     def _serve(self, x):
         outputs = self(x, training=False)
         return outputs if isinstance(outputs, dict) else {self.output_name: outputs}
+
+
+def _require_packages(format):
+    """What Keras imports for a format in the midst of an export, with messages that do not say how to get it."""
+    onnx = ["onnx", {"jax": "jax2onnx"}.get(keras.backend.backend(), "tf2onnx")]
+    missing = [name for name in {"onnx": onnx, "openvino": ["openvino"]}.get(format, []) if importlib.util.find_spec(name) is None]
+    if missing:
+        command = "'zoo-keras[onnx]'" if format == "onnx" and "jax2onnx" not in missing else " ".join(missing)
+        raise ImportError(f"export(format={format!r}) needs {' and '.join(missing)}: pip install {command}")
 
 
 def _constructor_arguments(cls):

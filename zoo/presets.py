@@ -7,45 +7,31 @@ Only the functions that build models import Keras, so that the command line can 
 
 import contextlib
 import difflib
+import errno
 import hashlib
+import http.client
 import io
 import json
+import math
 import os
 import secrets
 import shutil
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
+import zipfile
 from pathlib import Path
 
 import zoo
 from zoo import files, index
+from zoo.preset_format import FORMAT, LIMITS, OPTIONAL, REQUIRED, SUMS, is_added, read_record, refuse_code, require_plausible_size
+from zoo.preset_format import parse_sums as parse_sums
+from zoo.preset_format import size_limits as size_limits
+from zoo.preset_format import verify as verify
 
-FORMAT = 1
-SUMS = "SHA256SUMS"
-REQUIRED = ("config.json", "model.weights.h5", "golden.npz")
-OPTIONAL = ("evidence.json", "card.md", "figure.png")
-# what a hub adds to a folder by itself; never read
-IGNORED = ("README.md", ".gitattributes", ".cache", ".complete")
-
-# Keras classes that a config may name live in these modules ...
-_MODULES = (
-    "keras",
-    "keras.activations",
-    "keras.constraints",
-    "keras.initializers",
-    "keras.layers",
-    "keras.losses",
-    "keras.models",
-    "keras.optimizers",
-    "keras.optimizers.schedules",
-    "keras.regularizers",
-    "keras.src.models.functional",
-    "keras.src.models.sequential",
-)
-# ... except those that run code or open files
-_REFUSED = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "StringLookup", "IntegerLookup", "TextVectorization")
+_BUILDING = threading.RLock()
 
 
 # --- shipped presets, read without Keras ---
@@ -90,25 +76,22 @@ def load(preset, expected=None, load_weights=True, **overrides):
         ValueError: if the preset is unknown, incomplete, altered, unsafe, or of another class.
     """
     folder = resolve(preset, expected)
-    record = _read_record(folder)
+    record = read_record(folder)
     cls = _class_of(record, folder)
     if expected is not None and not issubclass(cls, expected):
         raise ValueError(f"`preset` must hold a {expected.__name__}. Received: {preset!r}, which holds a {cls.__name__}")
     unknown = sorted(set(overrides) - set(record["config"]))
     if unknown:
         raise ValueError(f"`overrides` must be constructor arguments of {cls.__name__}. Received: {unknown}")
-    model = cls.from_config({**record["config"], **overrides})
-    if not load_weights:
-        return model
-    if _layout(model) == record["variables"]:
-        _load_weights(model, folder)
-    elif overrides:
-        source = cls.from_config(record["config"])
+    source = _build(cls, record, folder)
+    if load_weights:
         _require_layout(source, record, folder)
         _load_weights(source, folder)
+    if not overrides:
+        return source
+    model = cls.from_config({**record["config"], **overrides})
+    if load_weights:
         _transfer(source, model)
-    else:
-        _require_layout(model, record, folder)
     return model
 
 
@@ -116,17 +99,19 @@ def golden(preset):
     """The golden example of a preset: `(x, outputs)`, arrays as `model(x, training=False)` takes and gives them."""
     import numpy as np
 
-    with np.load(io.BytesIO((resolve(preset) / "golden.npz").read_bytes()), allow_pickle=False) as arrays:
-        x = {name[2:]: arrays[name] for name in arrays.files if name.startswith("x/")}
-        return (x if "" not in x else x[""]), [arrays[name] for name in arrays.files if name.startswith("y/")]
-
-
-def _read_record(folder):
-    record = json.loads((folder / "config.json").read_text())
-    if record.get("format") != FORMAT:
-        raise ValueError(f"`{folder}` must be a preset of format {FORMAT}. Received: format {record.get('format')!r}")
-    _refuse_code(record["config"], folder)
-    return record
+    file = resolve(preset) / "golden.npz"
+    content = file.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LIMITS["golden.npz"]:
+            raise ValueError(f"arrays of {size} bytes")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            x = {name[2:]: arrays[name] for name in arrays.files if name.startswith("x/")}
+            outputs = [arrays[name] for name in arrays.files if name.startswith("y/")]
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, MemoryError) as error:
+        raise ValueError(f"`{file}` must hold arrays x/NAME and y/NUMBER of at most a gigabyte. Received: {error}") from error
+    return (x if "" not in x else x[""]), outputs
 
 
 def _class_of(record, folder):
@@ -138,35 +123,96 @@ def _class_of(record, folder):
     return getattr(applications, record["class"])
 
 
-def _refuse_code(value, folder):
-    """Raise if a serialised object in `value` is not one of Keras's plain classes or one of the zoo's."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            _refuse_code(item, folder)
-    if not isinstance(value, dict):
-        return
-    name, module = value.get("class_name"), value.get("module")
-    ours = str(value.get("registered_name") or "").startswith("zoo>") and str(module or "zoo.").startswith("zoo.")
-    plain = name is None or ours or name == "__tensor__" or (name not in _REFUSED and (module or "keras") in _MODULES)
-    if not plain or name in ("__lambda__", "function", "__typespec__") or "__lambda__" in value:
-        raise ValueError(f"`{folder}` must hold only Keras's own layers and classes of the zoo. Received: {module}.{name}")
-    for item in value.values():
-        _refuse_code(item, folder)
+def _build(cls, record, folder):
+    """The model that config.json describes, which may not ask for more parameters than config.json counts."""
+    require_plausible_size(record, folder)
+    try:
+        with _at_most(record["parameters"]):
+            return cls.from_config(record["config"])
+    except Exception as error:
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"`{folder}` must hold arguments of {cls.__name__} in config.json. Received: {kind}{message}") from error
+
+
+@contextlib.contextmanager
+def _at_most(parameters):
+    """Refuse a weight before it is made if the layers that this thread builds would have far more than `parameters` together."""
+    import keras
+
+    with _BUILDING:
+        # some methods make networks that are not among their weights
+        add_weight, thread, left = keras.Layer.add_weight, threading.get_ident(), [2 * parameters + 1_000_000]
+
+        def counted(self, shape=None, *args, **kwargs):
+            if threading.get_ident() == thread:
+                left[0] -= math.prod(shape) if isinstance(shape, (tuple, list)) else shape or 1
+                if left[0] < 0:
+                    raise ValueError(f"arguments that need more than the {parameters} parameters that config.json counts")
+            return add_weight(self, shape, *args, **kwargs)
+
+        keras.Layer.add_weight = counted
+        try:
+            yield
+        finally:
+            keras.Layer.add_weight = add_weight
 
 
 def _load_weights(model, folder):
-    with _weights_alone(model):
-        model.load_weights(folder / "model.weights.h5")
+    file = folder / "model.weights.h5"
+    try:
+        _require_plain_arrays(file, sum(math.prod(v.shape) for v in model.weights))
+        with _weights_alone(model):
+            model.load_weights(file)
+    except Exception as error:
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"`{file}` must hold the weights of this {type(model).__name__}. Received: {message}") from error
+
+
+def _require_plain_arrays(file, parameters):
+    """Refuse arrays that lie in other files, or that are larger than those of the model can be."""
+    import h5py
+
+    found = []
+
+    def look(name, item):
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise ValueError(f"the array {name!r}, which lies in another file")
+            found.append(item.size or 0)
+
+    def look_at_link(name, link):
+        if isinstance(link, h5py.ExternalLink):
+            raise ValueError(f"the link {name!r} to another file")
+
+    with h5py.File(file) as content:
+        content.visititems_links(look_at_link)
+        content.visititems(look)
+    # older presets hold up to two slots of an optimizer besides
+    if sum(found) > 4 * parameters + 1000:
+        raise ValueError(f"arrays of {sum(found)} numbers for {parameters} parameters")
 
 
 @contextlib.contextmanager
 def _weights_alone(model):
-    """Hide the optimizer, which Keras would store among the weights."""
-    optimizer, model.optimizer = model.optimizer, None
+    """Hide the optimizers of the model and of models in it, which Keras would store among the weights."""
+    hidden = [(part, part.optimizer) for part in _models(model) if getattr(part, "optimizer", None) is not None]
+    for part, _ in hidden:
+        part.optimizer = None
     try:
         yield
     finally:
-        model.optimizer = optimizer
+        for part, optimizer in hidden:
+            part.optimizer = optimizer
+
+
+def _models(model):
+    import keras
+
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _models(layer)
 
 
 def _layout(model):
@@ -219,7 +265,8 @@ def save(model, path, half_precision=False, extras=None):
     """
     path = Path(path)
     _restore_interrupted(path)
-    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / SUMS).exists())):
+    is_filled = path.is_dir() and any(not is_added(entry.name) for entry in path.iterdir())
+    if path.exists() and (not path.is_dir() or (is_filled and not (path / SUMS).exists())):
         raise ValueError(f"`path` must be a new folder or an existing preset. Received: {path}, which holds something else")
     if type(model).__name__ not in [entry.name for entry in index.ENTRIES]:
         raise ValueError(f"`model` must be of a class in the zoo's index. Received: {type(model).__name__}")
@@ -267,8 +314,8 @@ def _write_files(model, folder, half_precision, extras):
         "parameters": int(sum(np.prod(v.shape, dtype=int) for v in model.weights)),
         "variables": _layout(model),
     }
-    _refuse_code(record["config"], folder)
-    (folder / "config.json").write_text(json.dumps(record, indent=1) + "\n")
+    refuse_code(record["config"], folder)
+    (folder / "config.json").write_text(json.dumps(record))
     with _weights_alone(model):
         model.save_weights(folder / "model.weights.h5")
     if half_precision:
@@ -292,7 +339,12 @@ def _write_extras(folder, extras):
 
 
 def _write_sums(folder):
-    sums = [f"{files.digest(file)}  {file.name}\n" for file in sorted(folder.iterdir()) if file.name != SUMS]
+    """The sizes of the other files in `config.json`, and the checksums of all."""
+    record = json.loads((folder / "config.json").read_text())
+    listed = [folder / name for name in sorted((*REQUIRED, *OPTIONAL)) if (folder / name).exists()]
+    record["sizes"] = {file.name: file.stat().st_size for file in listed if file.name != "config.json"}
+    (folder / "config.json").write_text(json.dumps(record, indent=1) + "\n")
+    sums = [f"{files.digest(file)}  {file.name}\n" for file in listed]
     (folder / SUMS).write_text("".join(sums))
     for file in folder.iterdir():
         _sync(file)
@@ -387,39 +439,6 @@ def resolve(preset, expected=None):
     return folder
 
 
-def verify(folder):
-    """Check every file of a preset against its checksum.
-
-    Raises:
-        ValueError: naming the first file that is missing, unlisted or altered.
-    """
-    folder = Path(folder)
-    if not (folder / SUMS).is_file():
-        raise ValueError(f"`{folder}` must be a preset, a folder with {SUMS}. Received: a folder without it")
-    sums = _parse_sums((folder / SUMS).read_bytes(), folder)
-    for file in folder.iterdir():
-        if file.name not in (*sums, SUMS, *IGNORED):
-            raise ValueError(f"`{folder}` must hold only the files listed in {SUMS}. Received: an unlisted file {file.name!r}")
-    for name, digest in sums.items():
-        if not (folder / name).is_file():
-            raise ValueError(f"`{folder}` must hold {name}. Received: a folder without it (incomplete download or copy?)")
-        if files.digest(folder / name) != digest:
-            raise ValueError(f"`{folder / name}` must have SHA-256 {digest[:12]}... Received: a damaged or altered file")
-
-
-def _parse_sums(content, source):
-    sums = {}
-    for line in content.decode("utf-8", "replace").splitlines():
-        digest, _, name = line.partition("  ")
-        if name not in (*REQUIRED, *OPTIONAL) or len(digest) != 64:
-            raise ValueError(f"`{source}` must list files of a preset ({', '.join((*REQUIRED, *OPTIONAL))}). Received: {line[:120]!r}")
-        sums[name] = digest
-    missing = [name for name in REQUIRED if name not in sums]
-    if missing:
-        raise ValueError(f"`{source}` must list {', '.join(REQUIRED)}. Received: a list without {', '.join(missing)}")
-    return sums
-
-
 def _unknown(name, expected):
     known = [n for n, record in shipped().items() if expected in (None, zoo.Model) or record["class"] == expected.__name__]
     near = difflib.get_close_matches(name, known)
@@ -445,62 +464,145 @@ def _from_kaggle(handle):
 
 
 def _from_web(url):
-    """Download the preset at `url` into the cache; resumes, one process at a time. Without network the cached copy serves."""
+    """Download the preset at `url` into the cache; resumes, one process at a time.
+
+    The cached copy serves where there is no network, where the server sends faults or nonsense, and where the cache cannot be written.
+    """
     from filelock import FileLock
 
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")):
         raise ValueError(f"`preset` must be an https://, hf:// or kaggle:// address. Received: {url!r}")
     folder = files.cache_folder() / hashlib.sha256(url.encode()).hexdigest()[:20]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with contextlib.ExitStack() as stack:
         try:
-            content = _get(f"{url}/{SUMS}")
-        except urllib.error.HTTPError as error:
-            raise ValueError(f"`preset` must be the address of a preset. Received: {url!r}, HTTP {error.code} for {SUMS}") from error
-        except OSError:
-            if not (folder / SUMS).exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(f"{folder}.lock"))
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
-            warnings.warn(f"{url} cannot be reached; using the cached copy", stacklevel=4)
-            return folder
-        sums = _parse_sums(content, url)
-        folder.mkdir(exist_ok=True)
-        for name in [n for n, digest in sums.items() if not ((folder / n).exists() and files.digest(folder / n) == digest)]:
-            _download(f"{url}/{name}", folder / name, sums[name])
-        for file in folder.iterdir():
-            if file.name not in sums:
-                file.unlink()
-        (folder / SUMS).write_bytes(content)
+            return _read_only(url, folder, error)
+        _restore_interrupted(folder)
+        try:
+            _refresh(url, folder, _get(f"{url}/{SUMS}"))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            _require_cached(url, folder, error)
+            warnings.warn(f"{url} cannot be read ({_reason(error)}); using the cached copy", stacklevel=4)
     return folder
+
+
+def _read_only(url, folder, error):
+    """The cached copy of a cache that cannot be written; a warning says if it is not what the address has now."""
+    _require_cached(url, folder, error)
+    try:
+        is_current = _get(f"{url}/{SUMS}") == (folder / SUMS).read_bytes()
+    except (OSError, ValueError, http.client.HTTPException):
+        is_current = False
+    if not is_current:
+        warnings.warn(f"{url} differs or cannot be read, and {folder} cannot be written; using the cached copy", stacklevel=5)
+    return folder
+
+
+def _require_cached(url, folder, error):
+    """Raise what came unless a cached copy can stand in. An address that is gone is an error all the same."""
+    if isinstance(error, urllib.error.HTTPError) and not (error.code >= 500 or error.code in (408, 425, 429)):
+        raise ValueError(f"`preset` must be the address of a preset. Received: {url!r}, {_reason(error)}") from error
+    if (folder / SUMS).exists():
+        return
+    if isinstance(error, ValueError):
+        raise error
+    if isinstance(error, urllib.error.HTTPError):
+        raise ValueError(f"`preset` must be an address that answers. Received: {url!r}, {_reason(error)}; nothing is cached") from error
+    raise OSError(f"{url} cannot be had, and nothing is cached in {folder.parent} (KERAS_HOME): {_reason(error)}") from error
+
+
+def _reason(error):
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} for {str(error.filename).rpartition('/')[2]}"
+    return str(error) or type(error).__name__
+
+
+def _refresh(url, folder, content):
+    """Bring `folder` to what `content` lists: all new files are complete before the first one takes its place."""
+    sums = parse_sums(content, url)
+    changed = [n for n, digest in sums.items() if not ((folder / n).is_file() and files.digest(folder / n) == digest)]
+    if not changed and (folder / SUMS).is_file() and (folder / SUMS).read_bytes() == content:
+        return
+    new = folder.with_name(f"{folder.name}.new")
+    new.mkdir(exist_ok=True)
+    for file in new.iterdir():
+        if file.name not in sums and file not in [_part(new / name, digest) for name, digest in sums.items()]:
+            file.unlink()
+    for name in [n for n in sums if n not in changed]:
+        shutil.copyfile(folder / name, new / name)
+    limits = LIMITS
+    # config.json first: it says how large the others are
+    for name in sorted(sums, key=lambda name: name != "config.json"):
+        if not ((new / name).is_file() and files.digest(new / name) == sums[name]):
+            _download(f"{url}/{name}", new / name, sums[name], limits[name])
+        if name == "config.json":
+            limits = size_limits(read_record(new))
+    (new / SUMS).write_bytes(content)
+    for part in new.glob(".*.part"):
+        part.unlink()
+    _swap(new, folder)
 
 
 def _get(url):
     with urllib.request.urlopen(url, timeout=30) as response:
-        return response.read(1 << 20)
+        content = response.read(LIMITS[SUMS] + 1)
+    if len(content) > LIMITS[SUMS]:
+        raise ValueError(f"`{url}` must have at most {LIMITS[SUMS]} bytes. Received: more")
+    return content
 
 
-def _download(url, file, digest):
+def _download(url, file, digest, limit):
     """Fetch `url` to `file`, continuing a partial download, and check it before it takes its name."""
     from rich.progress import wrap_file
 
-    part = file.with_name(f".{file.name}.part")
+    part = _part(file, digest)
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
         response = urllib.request.urlopen(request, timeout=30)
     except urllib.error.HTTPError as error:
-        part.unlink(missing_ok=True)
-        raise ValueError(f"`{url}` must be a file of the preset. Received: HTTP {error.code}") from error
+        if error.code == 416:
+            # the partial file is no beginning of what is there now
+            part.unlink(missing_ok=True)
+            raise ValueError(f"`{url}` must be a file of the preset. Received: HTTP 416; try again") from error
+        raise
     with response:
         length = int(response.headers.get("Content-Length") or 0)
         # 206: the server continues; anything else sends the whole file
-        total = length + (done if response.status == 206 else 0)
+        done = done if response.status == 206 else 0
+        if done + length > limit:
+            raise _too_large(url, part, limit, done + length)
         source = wrap_file(response, length, description=file.name, transient=True)
-        with open(part, "ab" if response.status == 206 else "wb") as stream, source as read:
-            shutil.copyfileobj(read, stream)
+        with open(part, "ab" if done else "wb") as stream, source as read:
+            _copy(read, stream, limit - done)
+    size = part.stat().st_size
+    if size > limit:
+        raise _too_large(url, part, limit, "more")
     if files.digest(part) != digest:
-        if part.stat().st_size < total:
-            raise ValueError(f"`{url}` must be complete ({total} bytes). Received: {part.stat().st_size}; try again to resume")
+        if size < done + length:
+            raise ValueError(f"`{url}` must be complete ({done + length} bytes). Received: {size}; try again to resume")
         part.unlink()
         raise ValueError(f"`{url}` must have SHA-256 {digest[:12]}... Received: a truncated or altered file; it was deleted")
     os.replace(part, file)
+
+
+def _part(file, digest):
+    """The partial download of the content with this digest, so that another version does not continue it."""
+    return file.with_name(f".{file.name}.{digest[:12]}.part")
+
+
+def _copy(source, stream, most):
+    """Copy until the end, or until one byte more than allowed has come: an endless download ends there."""
+    while most >= 0 and (block := source.read(min(1 << 16, most + 1))):
+        stream.write(block)
+        most -= len(block)
+
+
+def _too_large(url, part, limit, size):
+    part.unlink(missing_ok=True)
+    return ValueError(f"`{url}` must have at most {limit} bytes, as the preset's config.json and zoo's limits say. Received: {size}")

@@ -1,6 +1,6 @@
 """Searches with keras-tuner over the search space of any method, and studies of one factor at a time."""
 
-from zoo.tuning.data import read_npz as read_npz
+from zoo.npz import read_npz as read_npz
 from zoo.tuning.hypermodel import hypermodel as hypermodel
 from zoo.tuning.script import arguments as arguments
 from zoo.tuning.search import SearchResult as SearchResult

@@ -3,34 +3,6 @@
 import inspect
 
 import keras
-import numpy as np
-
-
-def read_npz(path):
-    """The arrays of an `.npz` file as keyword arguments of `fit`.
-
-    Args:
-        path: file with the arrays `x` and `y`; the fields of several inputs or targets are called `x/NAME`, `y/NAME`.
-
-    Returns:
-        Dict with `x` and, if there are targets, `y`.
-
-    Raises:
-        ValueError: if the file holds other names, or none for `x`.
-    """
-    data: dict = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for key in arrays.files:
-            argument, _, field = key.partition("/")
-            if argument not in ("x", "y", "sample_weight"):
-                raise ValueError(f"`{path}` must hold arrays named x, y, sample_weight, x/NAME or y/NAME. Received: {key!r}")
-            if field:
-                data.setdefault(argument, {})[field] = arrays[key]
-            else:
-                data[argument] = arrays[key]
-    if "x" not in data:
-        raise ValueError(f"`{path}` must hold an array x. Received: {sorted(data)}")
-    return data
 
 
 def fit_arguments(cls, data):

@@ -22,11 +22,13 @@ def arguments(description, trials=20, epochs=10, argv=None):
     parser.add_argument("--epochs", type=int, help=f"epochs a trial (default: {epochs})")
     parser.add_argument("--tuner", default="random", help="random, bayesian or grid (default: random)")
     parser.add_argument("--out", type=Path, help="folder of the search (default: runs/tuning/<method>)")
+    parser.add_argument("--overwrite", action="store_true", help="start anew in a folder that holds a search")
     args = parser.parse_args(argv)
     args.settings = {
         "max_trials": args.trials or (2 if args.quick else trials),
         "epochs": args.epochs or (1 if args.quick else epochs),
         "tuner": args.tuner,
         "directory": args.out,
+        "overwrite": args.overwrite,
     }
     return args

@@ -13,6 +13,7 @@ import keras_tuner
 
 from zoo.tuning import data as data_forms
 from zoo.tuning.hypermodel import HyperModel
+from zoo.tuning.identity import differences, identity
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
 _HIGHER = ("accuracy", "acc", "auc", "iou", "dice", "precision", "recall", "f1", "map", "ndcg", "return", "reward", "score", "psnr", "ssim")
@@ -36,7 +37,8 @@ def search(
 ):
     """Search the hyperparameters that `cls.search_space` draws.
 
-    A search that stopped goes on when it is called again with the same `directory`; a larger `max_trials` extends it. With the variables
+    A search that stopped goes on when it is called again with the same `directory`; a larger `max_trials` extends it. Another search (other
+    fixed arguments, data, epochs, tuner, objective or seed) is refused there, since trials of both would be mixed. With the variables
     KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT set, several processes share one search (docs/tuning.md).
 
     Args:
@@ -70,9 +72,13 @@ def search(
     if tuner == "hyperband" and "epochs" not in arguments:
         raise ValueError(f"`tuner` must be 'random', 'bayesian' or 'grid' for {cls.__name__}, which has no epochs. Received: 'hyperband'")
     folder = Path(directory or Path("runs/tuning") / cls.__name__)
-    _require_same_search(folder, overwrite, {"class": cls.__name__, "tuner": tuner, "objective": goal.name, "config": sorted(config)})
+    record = identity(cls, config, arguments, callbacks, tuner=tuner, objective=f"{goal.name} ({goal.direction})", seed=seed)
+    if not overwrite:
+        _require_same_search(folder, record)
     with _quiet_print():
+        # removes the folder if it is to be overwritten, so that the record comes after it
         engine = _tuner(tuner, model, goal, folder, max_trials, epochs, seed, overwrite)
+    _write_json(folder / "search.json", record)
     if tuner == "hyperband":
         # the tuner sets it for each trial
         del arguments["epochs"]
@@ -227,17 +233,25 @@ def _tuner(name, model, goal, folder, max_trials, epochs, seed, overwrite):
     return kind(max_trials=max_trials or 10, **common)
 
 
-def _require_same_search(folder, overwrite, identity):
+def _require_same_search(folder, record):
     """A folder holds one search: resuming another one's trials would mix two spaces."""
     file = folder / "search.json"
-    if file.exists() and not overwrite:
-        found = json.loads(file.read_text())
-        if found != identity:
-            raise ValueError(f"`directory` must be new, hold the same search, or be overwritten. Received: {folder}, which holds {found}")
-    if overwrite and (folder / "oracle.json").exists():
-        # the tuner removes the folder; the record follows below
-        (folder / "oracle.json").unlink()
-    _write_json(file, identity)
+    if not file.exists() and not (folder / "oracle.json").exists():
+        return
+    found = differences(record, _read_json(file)) if file.exists() else ["its trials have no record in search.json"]
+    if found:
+        raise ValueError(
+            "`directory` must be new, hold the same search, or be replaced with overwrite=True. "
+            f"Received: {folder}, which holds another search: {'; '.join(found)}"
+        )
+
+
+def _read_json(file):
+    try:
+        record = json.loads(file.read_text())
+    except ValueError:
+        record = None
+    return record if isinstance(record, dict) else {}
 
 
 @contextlib.contextmanager
