@@ -191,7 +191,7 @@ class JSMA(AnalysedClassifier):
         gamma = self.gamma if gamma is None else gamma
         if not 0 <= gamma <= 1:
             raise ValueError(f"`gamma` must be between 0 and 1. Received: {gamma}")
-        return int(np.prod(self.sample_shape) * gamma // (2 if self.pairs else 1))
+        return attacks.budget(int(np.prod(self.sample_shape)), gamma, self.pairs)
 
     def _by_distortion(self, x, distortions, batch_size):
         """Success and share of changed features under each largest distortion: `(distortions, n, classes)` each."""

@@ -16,6 +16,7 @@ from zoo.attacks.norms import steepest as steepest
 from zoo.attacks.saliency import Attacked as Attacked
 from zoo.attacks.saliency import best_features as best_features
 from zoo.attacks.saliency import best_pairs as best_pairs
+from zoo.attacks.saliency import budget as budget
 from zoo.attacks.saliency import forward_derivatives as forward_derivatives
 from zoo.attacks.saliency import jacobian_saliency as jacobian_saliency
 from zoo.attacks.saliency import saliency_map as saliency_map

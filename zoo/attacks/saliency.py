@@ -11,6 +11,12 @@ from zoo import autodiff
 NONE = -6e4
 
 
+def budget(features, gamma, pairs=True):
+    """Rounds in which at most a share `gamma` of the features changes, each one or two of them."""
+    # 200 * 0.29 is 57.99... in floats: products are a few units of the last place off
+    return int(features * gamma / (2 if pairs else 1) * (1 + 1e-12))
+
+
 class Attacked(NamedTuple):
     """What `jacobian_saliency` gives: the samples `(batch, ...)`, whether each reached its target, and how many numbers it changed."""
 
@@ -121,7 +127,7 @@ def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high
     shape = (-1, *x.shape[1:])
     features = int(np.prod(x.shape[1:]))
     flat = ops.reshape(ops.stop_gradient(x), (-1, features))
-    rounds = int(features * gamma // (2 if pairs else 1)) if rounds is None else rounds
+    rounds = budget(features, gamma, pairs) if rounds is None else rounds
     limit = high if theta > 0 else low
 
     def classes(values):

@@ -39,15 +39,15 @@ MOVES = (
     *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.Maximum, layers.Minimum),
     *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
 )
+# shared in proportion once the spread of a sample is taken as a constant
+NORMALISATIONS = (layers.LayerNormalization, layers.RMSNormalization, layers.GroupNormalization)
 # weights are fixed; the poolings of the zoo weigh by rank or by size, so that their output is the sum of inputs times slopes as well
 SHARES = (
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D, layers.Add, layers.Average, layers.Subtract),
     *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
     *(layers.Rescaling, layers.Normalization, layers.BatchNormalization),
-    *(MaxPoolingDropout2D, StochasticPooling2D),
+    *(MaxPoolingDropout2D, StochasticPooling2D, *NORMALISATIONS),
 )
-# shared in proportion once the spread of a sample is taken as a constant
-NORMALISATIONS = (layers.LayerNormalization, layers.RMSNormalization, layers.GroupNormalization)
 # what the networks of keras.applications bring along, by class name
 OF_APPLICATIONS = {"LayerScale": "share", "CustomScaleLayer": "share", "StochasticDepth": "identity"}
 # operations of `keras.ops` in functional graphs, by class name; arithmetic with two tensors only where it is linear
@@ -359,31 +359,38 @@ def _kind(layer, node):
     if getattr(layer, "data_format", None) == "channels_first":
         return "other", f"{what} with channels first"
     if not isinstance(layer, keras.Layer):
-        kind = OPERATIONS.get(what, "other")
-        if kind == "product":
-            return kind if len(node.input_tensors) > 1 else "share", what
-        if kind == "quotient":
-            # linear in what is divided, not in what divides
-            return "share" if len(node.input_tensors) == 1 and node.arguments.args[0] is node.input_tensors[0] else "other", what
-        return kind, what
+        return _operation_kind(layer, node), what
     if type(layer).__module__.startswith("keras.") and what in OF_APPLICATIONS:
         return OF_APPLICATIONS[what], what
-    if isinstance(layer, layers.Multiply):
-        return "product", what
-    if isinstance(layer, layers.GroupNormalization) and layer.axis not in (-1, len(node.input_tensors[0].shape) - 1):
-        return "other", f"{what} of another axis than the last"
-    if isinstance(layer, NORMALISATIONS):
-        return "share", what
     if isinstance(layer, LINEAR):
         return "linear", what
     if isinstance(layer, (layers.Softmax, *ACTIVATIONS)):
-        what = getattr(getattr(layer, "activation", None), "__name__", what.lower())
-        what = "leaky" if getattr(layer, "negative_slope", 0) else "relu6" if getattr(layer, "max_value", None) is not None else what
-        return "other" if what in NOT_ELEMENTWISE else "activation", what
-    if isinstance(layer, layers.BatchNormalization) and layer.axis not in (-1, len(node.input_tensors[0].shape) - 1):
+        return _activation_kind(layer)
+    by_channel = isinstance(layer, (layers.BatchNormalization, layers.GroupNormalization))
+    if by_channel and layer.axis not in (-1, len(node.input_tensors[0].shape) - 1):
         return "other", f"{what} of another axis than the last"
     smooth = getattr(layer, "interpolation", "nearest") != "nearest"
-    return "move" if isinstance(layer, MOVES) and not smooth else "share" if smooth or isinstance(layer, SHARES) else "other", what
+    kinds = {"product": layers.Multiply, "move": () if smooth else MOVES, "share": SHARES}
+    return next((kind for kind, classes in kinds.items() if isinstance(layer, classes)), "share" if smooth else "other"), what
+
+
+def _activation_kind(layer):
+    what = getattr(getattr(layer, "activation", None), "__name__", type(layer).__name__.lower())
+    if getattr(layer, "negative_slope", 0):
+        what = "leaky"
+    elif getattr(layer, "max_value", None) is not None:
+        what = "relu6"
+    return "other" if what in NOT_ELEMENTWISE else "activation", what
+
+
+def _operation_kind(operation, node):
+    kind, tensors = OPERATIONS.get(type(operation).__name__, "other"), node.input_tensors
+    if kind == "product" and len(tensors) == 1:
+        return "share"
+    if kind == "quotient":
+        # linear in what is divided, not in what divides
+        return "share" if len(tensors) == 1 and node.arguments.args[0] is tensors[0] else "other"
+    return kind
 
 
 def _call(layer, node, inputs):
@@ -432,7 +439,7 @@ def _convolve_transposed(layer, x, kernel):
 
 
 def _sum(expands, inputs):
-    """The sum of the factors of a product, as broadcast as they are; `expands`: layers do so behind the batch axis, operations before it."""
+    """The sum of the factors of a product, broadcast as they are; `expands`: layers add axes behind the batch, operations before it."""
     rank = max(len(v.shape) for v in inputs)
     total = 0.0
     for v in inputs:
