@@ -197,7 +197,7 @@ class Steps:
         return self._activation(layer, self._add(layer, "linear", [target], None, **second))
 
     def _activation(self, layer, target):
-        name = getattr(layer.activation, "__name__", "linear")
+        name = activation_name(layer)
         if name == "linear":
             return target
         kind = "other" if name in NOT_ELEMENTWISE else "activation"
@@ -375,7 +375,7 @@ def _kind(layer, node):
 
 
 def _activation_kind(layer):
-    what = getattr(getattr(layer, "activation", None), "__name__", type(layer).__name__.lower())
+    what = activation_name(layer)
     if getattr(layer, "negative_slope", 0):
         what = "leaky"
     elif getattr(layer, "max_value", None) is not None:
@@ -489,6 +489,28 @@ def _scaled(weights, normalisation, depthwise):
     (kernel, bias), (scale, shift) = weights(), _affine(normalisation)
     bias = shift if bias is None else bias * scale + shift
     return kernel * (ops.reshape(scale, kernel.shape[-2:]) if depthwise else scale), bias
+
+
+def activation_name(layer):
+    """Name of the activation that a layer ends with or is: `"linear"` for none, the class of an operation."""
+    if not hasattr(layer, "activation"):
+        name = type(layer).__name__
+        return name.lower() if isinstance(layer, keras.Layer) else name
+    # tf.nn.softmax is called softmax_v2
+    return getattr(layer.activation, "__name__", "linear").removesuffix("_v2")
+
+
+def linear_part(layer):
+    """A dense layer or convolution without its activation, as a function of float32 tensors; `None` for other layers."""
+    if not isinstance(layer, LINEAR) or isinstance(layer, SEPARABLE):
+        return None
+    product = _product(layer)[0]
+
+    def run(x):
+        kernel, bias = _weights(layer, "kernel")
+        return product(x, kernel) if bias is None else product(x, kernel) + bias
+
+    return run
 
 
 def is_graph(model):
