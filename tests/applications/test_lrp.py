@@ -259,6 +259,36 @@ def test_softmax_is_left_out():
         np.testing.assert_allclose(lrp(model, from_logits=False).relevance(x), expected, atol=1e-6)
 
 
+class Ended(keras.Model):
+    """A model whose `call` puts a softmax on a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.build(network.input_shape)
+
+    def build(self, shape):
+        self.built = True
+
+    def get_build_config(self):
+        return {"input_shape": self.network.input_shape}
+
+    def call(self, x):
+        return ops.softmax(self.network(x))
+
+
+def test_softmax_as_operation_nested_or_in_call_is_left_out():
+    logits = build(layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(3))
+    x = RNG.normal(size=(4, 6, 6, 2)).astype("float32")
+    expected = lrp(logits).relevance(x)
+    image = keras.Input((6, 6, 2))
+    operation = keras.Model(image, ops.softmax(logits(image)))
+    for classifier in (operation, keras.Sequential([image, operation, layers.Dropout(0.5)]), Ended(logits)):
+        model = LRP(classifier)
+        np.testing.assert_allclose(model.relevance(x), expected, atol=1e-6)
+        np.testing.assert_array_equal(model.relevance(x, np.eye(3)[[0, 1, 2, 0]]), model.relevance(x, [0, 1, 2, 0]))
+
+
 def test_one_unit_explains_both_classes():
     model = build(layers.Flatten(), layers.Dense(3, "relu"), layers.Dense(1, "sigmoid"))
     wrapped = LRP(model)

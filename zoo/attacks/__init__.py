@@ -8,6 +8,7 @@ from zoo.attacks.gradient import jacobian as jacobian
 from zoo.attacks.gradient import loss_gradient as loss_gradient
 from zoo.attacks.gradient import nearest_class as nearest_class
 from zoo.attacks.gradient import one_step as one_step
+from zoo.attacks.labels import as_numbers as as_numbers
 from zoo.attacks.norms import NORMS as NORMS
 from zoo.attacks.norms import length as length
 from zoo.attacks.norms import project as project

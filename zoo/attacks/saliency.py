@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff
+from zoo.attacks.labels import as_numbers
 
 # less than every derivative, and than every product that counts; fits float16
 NONE = -6e4
@@ -27,7 +28,7 @@ class Attacked(NamedTuple):
 
 def forward_derivatives(function, x, target):
     """Derivatives of the target's output, and of the sum of all others, `(batch, ...)` each, and the outputs `(batch, classes)`."""
-    values = function(x)
+    values, target = function(x), as_numbers(target)
     classes = values.shape[-1]
     # both by one backward pass over two copies
     chosen = ops.one_hot(target, classes, dtype=values.dtype)
@@ -112,7 +113,7 @@ def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high
     Args:
         function: from `(batch, ...)` to outputs `(batch, classes)`: logits, as in the paper's experiments, or probabilities.
         x: `(batch, ...)` between the limits.
-        target: int32 `(batch,)`.
+        target: classes `(batch,)`, or rows with one 1.
         theta: change of a feature; below 0 they fall.
         gamma: largest share of features that may change. With `theta` as large as the box, each changes once.
         low: smallest legal number.
@@ -129,6 +130,7 @@ def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high
     flat = ops.reshape(ops.stop_gradient(x), (-1, features))
     rounds = budget(features, gamma, pairs) if rounds is None else rounds
     limit = high if theta > 0 else low
+    target = as_numbers(target)
 
     def classes(values):
         return ops.cast(ops.argmax(values, axis=-1), "int32")

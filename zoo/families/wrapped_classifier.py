@@ -54,7 +54,7 @@ class WrappedClassifier(LabelledModel):
         if not from_logits and self._raw_logits is None:
             warnings.warn(
                 "`classifier` gives probabilities whose logits are not found; log-probabilities stand for them, whose derivatives differ "
-                "and are 0 where a probability is. Received: a model that does not end with a softmax or sigmoid, nor runs only one that does",
+                "and are 0 where a probability is. Received: a model without a softmax or sigmoid at its end, as far as can be seen",
                 stacklevel=3,
             )
 
