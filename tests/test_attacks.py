@@ -141,6 +141,19 @@ def test_iterated_stays_in_ball_and_box_and_beats_one_step(norm):
     assert -np.take_along_axis(ops.convert_to_numpy(f(towards)), Y[:, None], 1).mean() < loss[0]
 
 
+def test_rows_with_one_1_are_classes():
+    model, rows = network(), np.eye(4)[Y]
+    f = log_probabilities(model)
+    numbers, hot = (attacks.one_step(attacks.loss_gradient(f, y), X, 0.1, "l2") for y in (Y, rows))
+    np.testing.assert_array_equal(numbers, hot)
+    numbers, hot = (attacks.nearest_class(f, y, "l2")(ops.convert_to_tensor(X))[1] for y in (Y, rows))
+    np.testing.assert_array_equal(numbers, hot)
+    numbers, hot = (attacks.jacobian_saliency(model, X, y).samples for y in (Y, rows))
+    np.testing.assert_array_equal(numbers, hot)
+    numbers, hot = (attacks.carlini_wagner(model, X, y, steps=5, searches=2).samples for y in (Y, rows))
+    np.testing.assert_array_equal(numbers, hot)
+
+
 def art(model):
     """The network as the peer sees it; the peer runs on TensorFlow alone."""
     classifiers = pytest.importorskip("art.estimators.classification")

@@ -32,6 +32,31 @@ def test_several_inputs_and_unused_ones():
     np.testing.assert_allclose(gradients[1], 0 * V)
 
 
+def product(x):
+    """x0^2 x1, whose derivatives by its two places differ where both hold one tensor."""
+    return ops.sum(x[0] ** 2 * x[1])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_one_tensor_at_two_places_has_a_derivative_at_each(compiled):
+    layer = keras.layers.Identity()
+    x, u = ops.convert_to_tensor(X), ops.convert_to_tensor(V)
+
+    def found(function):
+        return autodiff.compiled(function, layer)(x, u) if compiled else function(x, u)
+
+    slopes = found(lambda x, u: autodiff.grad(product, [x, x]))
+    np.testing.assert_allclose(slopes, [2 * X**2, X**2])
+    value, slopes = found(lambda x, u: autodiff.value_and_grad(product, (x, x)))
+    np.testing.assert_allclose(value, np.sum(X**3))
+    np.testing.assert_allclose(slopes, [2 * X**2, X**2])
+    np.testing.assert_allclose(found(lambda x, u: autodiff.vjp(lambda v: v[0] ** 2 * v[1], [x, x], u)[1]), [2 * X**2 * V, X**2 * V])
+    np.testing.assert_allclose(found(lambda x, u: autodiff.jvp(product, [x, x], [u, 2 * u])[1]), np.sum(2 * X**2 * V + 2 * X**2 * V))
+    np.testing.assert_allclose(found(lambda x, u: autodiff.hvp(product, [x, x], [u, 2 * u])), [2 * X * V + 4 * X * V, 2 * X * V])
+    rows = found(lambda x, u: autodiff.jacobian(lambda v: v[0] ** 2 * v[1], [x[None], x[None]], 2))
+    np.testing.assert_allclose(rows, [[np.diag(2 * X**2)], [np.diag(X**2)]])
+
+
 class Penalised(keras.Model):
     """Gradient penalty, frozen pass and dropout in one loss."""
 

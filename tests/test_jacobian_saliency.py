@@ -89,6 +89,28 @@ def test_the_share_of_changed_features_is_limited():
         assert changed.max() <= gamma * 11
 
 
+@pytest.mark.parametrize("pairs", [True, False])
+def test_the_budget_is_not_rounded_down(pairs):
+    """Shares in hundredths, by whole numbers."""
+    for features in (7, 100, 200, 784, 3072, 150_528):
+        for percent in range(101):
+            assert attacks.budget(features, percent / 100, pairs) == features * percent // (200 if pairs else 100)
+        for changed in range(0, features + 1, 37):
+            assert attacks.budget(features, changed / features, pairs) == changed // (2 if pairs else 1)
+
+
+@pytest.mark.parametrize(("features", "gamma", "pairs", "expected"), [(200, 0.29, True, 58), (100, 0.58, True, 58), (100, 0.29, False, 29)])
+def test_an_attack_uses_its_whole_budget(features, gamma, pairs, expected):
+    """A target that every feature helps to, and that is too far away."""
+
+    def logits(x):
+        return ops.stack([ops.sum(x, axis=-1) - 1e6, -ops.sum(x, axis=-1)], axis=-1)
+
+    x = np.zeros((1, features), "float32")
+    found = attacks.jacobian_saliency(logits, x, np.zeros(1, "int32"), gamma=gamma, pairs=pairs)
+    assert int(found.changed[0]) == expected and not bool(found.success[0])
+
+
 def test_pairs_do_at_least_as_well_as_the_peers_two_best_features():
     """The peer takes the two features with the largest derivative of the target alone; the paper weighs pairs by all classes."""
     classifiers = pytest.importorskip("art.estimators.classification")

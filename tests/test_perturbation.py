@@ -34,6 +34,16 @@ def test_curve_against_a_loop(order):
         np.testing.assert_allclose(found[n], expected, rtol=1e-5)
 
 
+def test_regions_are_ranked_in_the_precision_of_the_heat_maps():
+    """Two regions that float32 cannot tell apart."""
+    images = np.array([[[[1.0], [2.0]]]], "float32")
+    for order, expected in (("morf", 1.0), ("lerf", 2.0)):
+        found = metrics.perturbation_curve(
+            lambda x: x.sum((1, 2, 3)), images, np.array([[[1.0, 1 + 1e-9]]]), region=1, steps=1, order=order, replace=0.0, verbose=0
+        )
+        assert found[0, 1] == expected
+
+
 def test_all_regions_end_alike_and_noise_is_shared():
     ends = [curve(order=order, draws=3)[:, -1] for order in ("morf", "lerf", "random")]
     np.testing.assert_allclose(ends[0], ends[1])

@@ -75,6 +75,19 @@ def test_metrics_without_ties_are_those_of_scikit_learn():
     np.testing.assert_allclose(1 / metrics.reciprocal_rank(by_user, sparse.csr_matrix(liked)), expected, rtol=1e-6)
 
 
+def test_scores_are_compared_in_the_precision_that_they_come_in():
+    """Item 0 is liked and better than item 1 by less than float32 can tell."""
+    liked = sparse.csr_matrix([[1, 0]])
+    for exact in (np.array([[1 + 1e-9, 1.0]]), np.array([[2**24 + 1, 2**24]]), np.array([[1, 0]], "uint8"), [[1 + 1e-9, 1.0]]):
+        assert metrics.precision_at_k(lambda users, exact=exact: exact, liked, k=1) == [1.0]
+        assert metrics.auc_score(lambda users, exact=exact: exact, liked) == [1.0]
+    np.testing.assert_array_equal(metrics.top_k_recall(np.array([[1, 0]]), np.array([[1 + 1e-9, 1.0]]), k=1), [1.0])
+    tie = ops.convert_to_tensor(np.array([[1 + 1e-9, 1.0]], "float32"))
+    assert metrics.precision_at_k(lambda users: tie, liked, k=1) == [0.0]
+    half = np.array([[1.0, 0.5]], "float16")
+    assert metrics.reciprocal_rank(lambda users: half, liked) == [1.0]
+
+
 def test_metrics_refuse():
     with pytest.raises(ValueError, match="`train` must have the shape"):
         metrics.auc_score(table, sparse.csr_matrix(TEST), sparse.csr_matrix(TRAIN[:3]))

@@ -85,6 +85,22 @@ def test_proportional_draws_and_weights():
     assert np.all(np.diff(batch.indices) >= 0)
 
 
+@pytest.mark.parametrize("alpha", [0.6, 0.0])
+def test_without_a_floor_and_without_any_error_all_are_drawn_equally(alpha):
+    memory = ProportionalReplay(10, FIELDS, alpha=alpha, floor=0.0, seed=0)
+    memory.add(**rows(0, 6))
+    memory.update(np.arange(6), np.zeros(6))
+    batches = [memory.sample(8, beta=0.4) for _ in range(500)]
+    assert fits(np.bincount(np.concatenate([b.indices for b in batches]), minlength=6), np.ones(6))
+    np.testing.assert_allclose(batches[0].probabilities, 1 / 6)
+    np.testing.assert_array_equal(batches[0].weights, 1.0)
+    memory.update([4], [0.5])
+    if alpha:
+        assert set(memory.sample(8).indices) == {4}
+    with pytest.raises(ValueError, match="`floor`"):
+        ProportionalReplay(10, FIELDS, floor=-1.0)
+
+
 def test_rank_draws_by_segments():
     memory = RankReplay(300, FIELDS, alpha=0.6, seed=0)
     memory.add(**rows(0, 100))

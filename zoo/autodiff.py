@@ -198,9 +198,13 @@ def _tensor_of_array(x):
 
 
 def _tensors(x):
-    if isinstance(x, (list, tuple)):
-        return [ops.convert_to_tensor(v) for v in x]
-    return ops.convert_to_tensor(x)
+    """`x` as tensors. One that a list holds twice becomes two: TensorFlow would give its whole derivative at both places."""
+    if not isinstance(x, (list, tuple)):
+        return ops.convert_to_tensor(x)
+    found = []
+    for v in map(ops.convert_to_tensor, x):
+        found.append(tf.identity(v) if BACKEND == "tensorflow" and any(v is other for other in found) else v)
+    return found
 
 
 def _pure(function):

@@ -122,7 +122,71 @@ def test_what_was_frozen_in_the_teacher_stays_and_the_student_learns_all():
     model = DefensiveDistillation(teacher)
     assert len(model.student.trainable_variables) == 4
     model.fit(X, Y, verbose=0)
-    assert np.all(teacher.layers[0].kernel == first) and np.any(teacher.layers[1].kernel != second) and not teacher.trainable_variables
+    assert np.all(teacher.layers[0].kernel == first) and np.any(teacher.layers[1].kernel != second)
+
+
+def flags(model):
+    return [part.trainable for part in model._flatten_layers()], [variable.trainable for variable in model.variables]
+
+
+@pytest.mark.parametrize("frozen", ["nothing", "a layer", "a weight", "all"])
+def test_the_teacher_is_given_back_as_it_was(frozen):
+    """After construction, after training, and after a training that fails; in the meantime it is not trained with the student."""
+    body = [layers.Dense(4, "relu"), layers.BatchNormalization(), layers.Dense(3)]
+    teacher = keras.Sequential([keras.Input((5,)), *body])
+    if frozen == "a layer":
+        body[0].trainable = False
+    elif frozen == "a weight":
+        body[2].bias.trainable = False
+    elif frozen == "all":
+        teacher.trainable = False
+    before = flags(teacher)
+    model = DefensiveDistillation(teacher)
+    assert flags(teacher) == before and not {id(v) for v in model.trainable_variables} & {id(v) for v in teacher.variables}
+    assert len(model.trainable_variables) == 6 and len(model.variables) == len(model.trainable_variables + model.non_trainable_variables)
+    kernel = ops.convert_to_numpy(body[2].kernel)
+    model.fit(X, Y, verbose=0)
+    assert flags(teacher) == before and np.any(ops.convert_to_numpy(body[2].kernel) != kernel)
+
+    class Fails(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        model.fit(X, Y, callbacks=[Fails()], verbose=0)
+    assert flags(teacher) == before
+    broken = Y.astype("float32") * 1.0
+    with pytest.raises(Exception):  # noqa: B017
+        model._fit_teacher(X, broken[:3], verbose=0)
+    assert flags(teacher) == before
+
+
+def test_a_softmax_at_the_end_is_left_out():
+    """Of the teacher, the student and the student's copy of the teacher: all is as with the logits."""
+    bare, ended = linear(scale=3.0), linear(scale=3.0, activation="softmax")
+    expected = DefensiveDistillation(bare, linear(seed=1), temperature=4.0)
+    model = DefensiveDistillation(ended, linear(seed=1, activation="softmax"), temperature=4.0)
+    for each in (expected, model):
+        each.compile(keras.optimizers.SGD(5.0))
+        each.fit(X, Y, batch_size=20, verbose=0)
+    for one, other in ((bare, ended), (expected.student, model.student)):
+        for weights, others in zip(one.get_weights(), other.get_weights()):
+            np.testing.assert_allclose(weights, others, atol=1e-5)
+    np.testing.assert_allclose(model.logits(X), expected.logits(X), atol=1e-4)
+    copied = DefensiveDistillation(ended).student
+    np.testing.assert_allclose(ops.sum(copied(X), axis=1), 1.0, atol=1e-5)
+
+
+def test_rows_with_one_1_are_classes():
+    def trained(y):
+        model = DefensiveDistillation(linear(), linear(seed=1), hard_weight=0.5)
+        history = model.fit(X, y, batch_size=20, validation_data=(X, y), verbose=0).history
+        return history, model.student.get_weights()
+
+    (expected, weights), (found, others) = trained(Y), trained(np.eye(3)[Y])
+    assert all(found[name] == pytest.approx(value, rel=1e-5) for name, value in expected.items())
+    for one, other in zip(weights, others):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_a_trained_teacher_stays_and_needs_no_labels():
@@ -149,15 +213,22 @@ def test_one_logit_is_two_classes():
     assert np.isfinite(history["val_loss"][0])
 
 
+def hidden_softmax():
+    """Probabilities by arithmetic, which nothing can be cut off from."""
+    inputs = keras.Input((5,))
+    odds = ops.exp(layers.Dense(3)(inputs))
+    return keras.Model(inputs, odds / ops.sum(odds, axis=-1, keepdims=True))
+
+
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
         ({"temperature": 0.0}, "temperature"),
         ({"hard_weight": 1.5}, "hard_weight"),
         ({"low": 1.0}, "low"),
-        ({"teacher": linear(activation="softmax")}, "teacher.*logits"),
+        ({"teacher": hidden_softmax()}, "teacher.*logits"),
         ({"student": linear(4)}, "student"),
-        ({"student": linear(activation="softmax")}, "student.*logits"),
+        ({"student": hidden_softmax()}, "student.*logits"),
         ({"teacher": "a teacher"}, "teacher"),
     ],
 )

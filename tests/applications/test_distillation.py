@@ -73,6 +73,19 @@ def test_the_teacher_stays_and_the_student_learns():
         np.testing.assert_array_equal(old, new)
 
 
+def test_the_teacher_keeps_its_flags_and_a_saturated_one_its_logits():
+    """In float32 the smaller probabilities of this teacher are 0; by its logits they still tell classes apart."""
+    teacher = linear(4, "softmax", seed=1, scale=200.0)
+    model = Distillation(linear(4), teacher, temperature=100.0, hard_weight=0.0, from_logits=True)
+    assert teacher.trainable and len(model.trainable_variables) == 2
+    z, v = logits(model.student), logits(teacher)
+    expected = -(100.0**2) * np.mean(np.sum(softmax(v / 100) * np.log(softmax(z / 100)), -1))
+    np.testing.assert_allclose(value(model, None), expected, rtol=1e-4)
+    before = teacher.get_weights()
+    model.fit(X, np.eye(4)[np.arange(64) % 4], verbose=0)
+    np.testing.assert_array_equal(before[0], teacher.get_weights()[0])
+
+
 def test_ensembles():
     models = [linear(3, "softmax", seed) for seed in range(3)]
     found = [softmax(logits(model)) for model in models]

@@ -1,12 +1,14 @@
 """JSMA: maps and distances against a Jacobian in NumPy, hardness against attacks from scratch, all kinds of outputs, and refusals."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 from zoo import attacks
-from zoo.applications import JSMA
+from zoo.applications import JSMA, RobustOptimization
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 0.9, (9, 14)).astype("float32")
@@ -97,10 +99,108 @@ def test_one_unit_is_two_classes():
         expected = JSMA(two, gamma=0.6, outputs=outputs, from_logits=True).attack_all(X)
         for classifier, from_logits in ((one, False), (bare, True)):
             model = JSMA(classifier, gamma=0.6, outputs=outputs, from_logits=from_logits)
-            if from_logits or outputs == "probabilities":
-                np.testing.assert_allclose(model.attack_all(X).samples, expected.samples, atol=1e-5)
+            np.testing.assert_allclose(model.attack_all(X).samples, expected.samples, atol=1e-5)
             assert model.attack_all(X).success.mean() > 0.5
     model.fit(X, np.arange(9) % 2, verbose=0)
+
+
+def endings():
+    """The network with its softmax in every place where one is put."""
+    logits = network()
+
+    def copied(model):
+        model.set_weights(logits.get_weights())
+        return model
+
+    body = lambda: [keras.Input((14,)), layers.Dense(10, "tanh")]  # noqa: E731
+    x = keras.Input((14,))
+    inner = copied(keras.Sequential([*body(), layers.Dense(4, "softmax")]))
+    yield "dense", inner
+    yield "layer", copied(keras.Sequential([*body(), layers.Dense(4), layers.Softmax()]))
+    yield "activation", copied(keras.Sequential([*body(), layers.Dense(4), layers.Activation("softmax", dtype="float32")]))
+    yield "operation", keras.Model(x, ops.softmax(logits(x)))
+    yield "functional", copied(keras.Model(x, layers.Dense(4, activation="softmax")(layers.Dense(10, "tanh")(x))))
+    yield "nested", keras.Sequential([x, keras.Model(x, inner(x)), layers.Dropout(0.5), layers.Activation("linear")])
+    yield "behind a nested model", keras.Sequential([x, logits, layers.Softmax()])
+    yield "wrapped", RobustOptimization(inner)
+    yield "softmax in call", Ended(logits)
+
+
+class Ended(keras.Model):
+    """A model whose `call` puts a softmax on a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.other = keras.models.clone_model(network)
+        self.build((None, 14))
+
+    def build(self, shape):
+        self.built = True
+
+    def get_build_config(self):
+        return {"input_shape": (None, 14)}
+
+    def call(self, x):
+        return ops.softmax(self.network(x))
+
+
+NAMES = [
+    *("dense", "layer", "activation", "operation", "functional", "nested", "behind a nested model", "wrapped", "softmax in call"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_logits_behind_a_softmax_are_attacked(name):
+    """The same samples as with the network that gives logits, where attacks on log-probabilities make others."""
+    bare = JSMA(network(), gamma=0.3, from_logits=True)
+    expected = bare.attack_all(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = JSMA(dict(endings())[name], gamma=0.3)
+    found = model.attack_all(X)
+    np.testing.assert_array_equal(found.success, expected.success)
+    np.testing.assert_allclose(found.samples, expected.samples, atol=1e-6)
+    np.testing.assert_allclose(model.saliency(X, 1), bare.saliency(X, 1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.logits(X), bare.logits(X), atol=1e-5)
+
+
+def test_where_no_logits_are_found_a_warning_says_so():
+    x = keras.Input((14,))
+    odds = ops.exp(network()(x))
+    with pytest.warns(UserWarning, match="logits are not found"):
+        model = JSMA(keras.Model(x, odds / ops.sum(odds, axis=-1, keepdims=True)))
+    expected = ops.log_softmax(network()(X))
+    np.testing.assert_allclose(model.logits(X), expected, atol=1e-5)
+
+
+def test_logits_that_look_like_probabilities():
+    constant = network(3)
+    constant.set_weights([*constant.get_weights()[:2], np.zeros((10, 3)), np.array([1.0, 0.0, 0.0])])
+    model = JSMA(constant, from_logits=True)
+    np.testing.assert_array_equal(model.attack(X, 1).samples, X)
+    with pytest.raises(ValueError, match="`from_logits`"):
+        JSMA(network(3, "softmax"), from_logits=True)
+    for wrong in ({"units": 1, "activation": "sigmoid"}, {"units": 3, "activation": "sigmoid"}):
+        with pytest.raises(ValueError, match="`from_logits`"):
+            JSMA(network(**wrong), from_logits=True)
+    with pytest.raises(ValueError, match="`from_logits`"):
+        JSMA(network(1))
+
+
+def test_rows_with_one_1_are_classes():
+    model = JSMA(network(), gamma=0.6, from_logits=True)
+    target, rows = np.arange(9) % 4, np.eye(4)[np.arange(9) % 4]
+    np.testing.assert_array_equal(model.attack(X, rows).samples, model.attack(X, target).samples)
+    np.testing.assert_array_equal(model.hardness(X, rows, (0.3, 0.6)), model.hardness(X, target, (0.3, 0.6)))
+    expected = model.evaluate(X, target, verbose=0)
+    np.testing.assert_allclose(model.evaluate(X, rows, verbose=0), expected, rtol=1e-5)
+    assert {"accuracy", "val_accuracy"} <= set(model.fit(X, rows, validation_data=(X, target), verbose=0).history)
+    for wrong in (rows * 2, rows + np.eye(4)[(np.arange(9) + 1) % 4], rows * 0.5):
+        with pytest.raises(ValueError, match="`label`.*one 1"):
+            model.fit(X, wrong, verbose=0)
+        with pytest.raises(ValueError, match="`target`.*one 1"):
+            model.attack(X, wrong)
 
 
 def test_probabilities_of_a_softmax_are_differentiated_as_they_are():

@@ -259,6 +259,36 @@ def test_softmax_is_left_out():
         np.testing.assert_allclose(lrp(model, from_logits=False).relevance(x), expected, atol=1e-6)
 
 
+class Ended(keras.Model):
+    """A model whose `call` puts a softmax on a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.build(network.input_shape)
+
+    def build(self, shape):
+        self.built = True
+
+    def get_build_config(self):
+        return {"input_shape": self.network.input_shape}
+
+    def call(self, x):
+        return ops.softmax(self.network(x))
+
+
+def test_softmax_as_operation_nested_or_in_call_is_left_out():
+    logits = build(layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(3))
+    x = RNG.normal(size=(4, 6, 6, 2)).astype("float32")
+    expected = lrp(logits).relevance(x)
+    image = keras.Input((6, 6, 2))
+    operation = keras.Model(image, ops.softmax(logits(image)))
+    for classifier in (operation, keras.Sequential([image, operation, layers.Dropout(0.5)]), Ended(logits)):
+        model = LRP(classifier)
+        np.testing.assert_allclose(model.relevance(x), expected, atol=1e-6)
+        np.testing.assert_array_equal(model.relevance(x, np.eye(3)[[0, 1, 2, 0]]), model.relevance(x, [0, 1, 2, 0]))
+
+
 def test_one_unit_explains_both_classes():
     model = build(layers.Flatten(), layers.Dense(3, "relu"), layers.Dense(1, "sigmoid"))
     wrapped = LRP(model)
@@ -283,6 +313,157 @@ def test_nested_shared_and_subclassed_models():
     assert explained.relevance(image).shape == image.shape and explained.heatmap(image).shape == image.shape[:3]
 
 
+def dense(units=6, activation=None):
+    return layers.Dense(units, activation, use_bias=False)
+
+
+def with_dropout(layer):
+    def body(x):
+        h = dense(activation="relu")(x)
+        return layer([h, layers.Dropout(0.5)(h)])
+
+    return body
+
+
+REUSED = {
+    "grey to colours": lambda x: layers.Concatenate()([x, x, x]),
+    "add": with_dropout(layers.Add()),
+    "concatenate": with_dropout(layers.Concatenate()),
+    "average": with_dropout(layers.Average()),
+    "maximum": with_dropout(layers.Maximum()),
+    "subtract": lambda x: layers.Subtract()([x, dense()(x)]),
+    "plus": lambda x: x + x,
+    "stack": lambda x: layers.Flatten()(ops.stack([x, x, dense()(x)], axis=1)),
+    "a layer at two places": lambda x: (lambda layer: layer(layer(x)) + layer(x))(dense(activation="relu")),
+}
+
+
+@pytest.mark.parametrize("body", REUSED.values(), ids=REUSED)
+def test_a_tensor_that_enters_several_times_counts_once_at_each_place(body):
+    image = keras.Input((6,))
+    model = lrp(keras.Model(image, dense(3)(body(image))), rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(4, 6)).astype("float32")
+    for method in ("lrp", "gradient_x_input"):
+        np.testing.assert_allclose(model.relevance(x, 1, method).sum(1), model.score(x, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_sensitivity_of_a_tensor_that_enters_twice():
+    image = keras.Input((6,))
+    model = lrp(keras.Model(image, dense(3)(layers.Add()([image, image]))))
+    slopes = 2 * np.abs(ops.convert_to_numpy(model.classifier.layers[-1].kernel)[:, 1])
+    np.testing.assert_allclose(model.relevance(np.ones((2, 6), "float32"), 1, "sensitivity"), [slopes, slopes], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "quotient", [lambda x: 1.0 / x, lambda x: ops.divide(1.0, x2=x), lambda x: ops.true_divide(x, dense()(x))], ids=["1/x", "x2", "x/y"]
+)
+def test_division_by_a_tensor_is_refused(quotient):
+    image = keras.Input((6,))
+    with pytest.raises(ValueError, match="ivide"):
+        lrp(keras.Model(image, dense(3)(quotient(image))))
+
+
+def test_division_by_a_constant_is_linear():
+    image = keras.Input((6,))
+    model = lrp(keras.Model(image, dense(3)(ops.true_divide(x1=-image, x2=2.0))), rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(4, 6)).astype("float32")
+    np.testing.assert_allclose(model.relevance(x, 1), -x / 2 * ops.convert_to_numpy(model.classifier.layers[-1].kernel)[:, 1], rtol=1e-4)
+
+
+def test_what_is_gated_takes_all():
+    """Relevance is that of the signal alone, whatever opens the gate; conserved, though the gate depends on the input."""
+    image = keras.Input((4, 4, 6))
+    signal = layers.Conv2D(6, 1, use_bias=False, name="signal")(image)
+    gate = layers.Reshape((1, 1, 6))(layers.Dense(6, "sigmoid")(layers.GlobalAveragePooling2D()(signal)))
+    classifier = keras.Model(image, dense(3)(layers.GlobalAveragePooling2D()(layers.Multiply()([signal, gate]))))
+    model = lrp(classifier, rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(3, 4, 4, 6)).astype("float32")
+    kernel, head = (ops.convert_to_numpy(layer.kernel) for layer in (classifier.get_layer("signal"), classifier.layers[-1]))
+    opened = ops.convert_to_numpy(keras.Model(image, gate)(x))
+    expected = x * np.einsum("io,bo->bi", kernel[0, 0], opened[:, 0, 0] * head[:, 1])[:, None, None] / 16
+    np.testing.assert_allclose(model.relevance(x, 1), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(model.relevance(x, 1).sum((1, 2, 3)), model.score(x, 1), rtol=1e-3, atol=1e-5)
+
+
+PRODUCTS = {
+    "hard swish": lambda x: x * (layers.ReLU(6.0)(x + 3.0) * (1 / 6)),
+    "attention": lambda x: layers.Multiply()([x, layers.Softmax()(dense()(x))]),
+    "square": lambda x: x * x,
+    "three factors": lambda x: layers.Multiply()([x, dense()(x), dense()(x)]),
+    "two gates": lambda x: layers.Activation("sigmoid")(x) * dense(activation="sigmoid")(x),
+    "broadcast": lambda x: x * dense(1)(x),
+}
+
+
+@pytest.mark.parametrize("body", PRODUCTS.values(), ids=PRODUCTS)
+def test_products_hand_on_all_that_they_get(body):
+    image = keras.Input((6,))
+    model = lrp(keras.Model(image, dense(3)(body(dense()(image)))), rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(4, 6)).astype("float32")
+    np.testing.assert_allclose(model.relevance(x, 1).sum(1), model.score(x, 1), rtol=1e-3, atol=1e-5)
+
+
+def test_factors_without_a_gate_share_equally():
+    image = keras.Input((6,))
+    classifier = keras.Model(image, dense(1)(layers.Multiply()([image, dense()(image)])))
+    model = lrp(classifier, rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(3, 6)).astype("float32")
+    kernel, head = (np.asarray(w, "float64") for w in classifier.get_weights())
+    factor = x @ kernel
+    half = x * factor * head[:, 0] / 2
+    np.testing.assert_allclose(model.relevance(x, 1), half + x * ((half / factor) @ kernel.T), rtol=1e-3, atol=1e-5)
+
+
+NORMALISATIONS = {
+    "layer": lambda: layers.LayerNormalization(epsilon=0.1),
+    "two axes": lambda: layers.LayerNormalization(axis=[1, -1], epsilon=0.1),
+    "size": lambda: layers.RMSNormalization(epsilon=0.1),
+    "groups": lambda: layers.GroupNormalization(3, epsilon=0.1),
+}
+
+
+@pytest.mark.parametrize("layer", NORMALISATIONS.values(), ids=NORMALISATIONS)
+@pytest.mark.parametrize("shifted", [False, True])
+def test_normalisation_is_linear_at_a_constant_spread(layer, shifted):
+    """The layer as a matrix, found at the spread that the sample has; a shift takes its share."""
+    model = build(layer(), layers.Flatten(), layers.Dense(2, use_bias=False), shape=(4, 6), biases=shifted)
+    for variable in model.layers[0].variables:
+        variable.assign(RNG.normal(size=variable.shape) * (shifted or variable.name != "beta"))
+    wrapped = lrp(model, rule="epsilon", epsilon=0.0)
+    x = RNG.normal(size=(1, 4, 6)).astype("float32")
+    size = x.size
+    output = ops.convert_to_numpy(model.layers[0](x)).reshape(-1).astype("float64")
+    beta = next((ops.convert_to_numpy(v) for v in model.layers[0].variables if v.name == "beta"), np.zeros(()))
+    beta = np.broadcast_to(beta, (4, 6)).ravel() if beta.ndim < 2 else beta.ravel()
+    # what the layer adds to zero at the same spread is beta; the rest is linear
+    means = {"layer": (-1,), "two axes": (0, 1), "groups": (0, 2)}
+    name = next(key for key, value in NORMALISATIONS.items() if value is layer)
+    grouped = np.eye(size).reshape(size, 4, 6) if name != "groups" else np.eye(size).reshape(size, 4, 3, 2)
+    axes = tuple(axis if axis < 0 else axis + 1 for axis in means.get(name, ()))
+    centred = (grouped - grouped.mean(axes, keepdims=True) if axes else grouped).reshape(size, -1)
+    matrix = centred * ((output - beta) / (x.ravel() @ centred))
+    kernel = ops.convert_to_numpy(model.layers[-1].kernel)[:, 1]
+    np.testing.assert_allclose(wrapped.relevance(x, 1).ravel(), x.ravel() * (matrix @ kernel), rtol=2e-3, atol=1e-4)
+    missing = beta @ kernel
+    np.testing.assert_allclose(wrapped.score(x, 1) - wrapped.relevance(x, 1).sum(), missing, rtol=1e-3, atol=1e-4)
+    sensitivity = wrapped.relevance(x, 1, "sensitivity")
+    assert not np.allclose(sensitivity.ravel(), np.abs(matrix @ kernel), rtol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "options"), [("EfficientNetB0", {}), ("ConvNeXtTiny", {"include_preprocessing": False})])
+def test_networks_with_gates_and_layer_normalisation_run_and_conserve(name, options):
+    """Without biases, and without the mean that preprocessing subtracts, which takes a share as biases do."""
+    classifier = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=3, **options)
+    for variable in classifier.variables:
+        if variable.name in ("bias", "beta"):
+            variable.assign(np.zeros(variable.shape))
+    model = LRP(classifier, rule="epsilon", epsilon=0.0)
+    x = RNG.uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    relevance, score = model.relevance(x, 1), model.score(x, 1)
+    assert np.all(score != 0) and np.abs(relevance).max() > 0
+    np.testing.assert_allclose(relevance.sum((1, 2, 3)), score, rtol=5e-3)
+
+
 class Strange(keras.Model):
     def __init__(self):
         super().__init__()
@@ -301,8 +482,8 @@ def test_refuses_what_it_cannot_explain():
     strange.build((None, 4))
     with pytest.raises(ValueError, match="Received: Strange"):
         lrp(strange)
-    normalised = build(layers.Flatten(), layers.LayerNormalization(name="odd"), layers.Dense(2))
-    with pytest.raises(ValueError, match="LayerNormalization 'odd'"):
+    normalised = build(layers.Flatten(), layers.UnitNormalization(name="odd"), layers.Dense(2))
+    with pytest.raises(ValueError, match="UnitNormalization 'odd'"):
         lrp(normalised)
     rival = lrp(normalised, method="sensitivity")
     rival.relevance(rival.example_inputs())

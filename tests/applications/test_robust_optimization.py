@@ -58,6 +58,39 @@ def test_a_step_is_plain_training_on_the_moved_samples(from_logits):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_saturated_softmax_hides_no_gradient(units):
+    """Probabilities that are 0 or 1 in float32 have no derivatives; the logits behind them have."""
+    activation = "sigmoid" if units == 1 else "softmax"
+    classifier, bare = linear(units, activation), linear(units)
+    kernel, bias = classifier.get_weights()
+    for each in (classifier, bare):
+        each.set_weights([1e4 * kernel, bias])
+    model, expected = RobustOptimization(classifier, 0.1, "l2"), RobustOptimization(bare, 0.1, "l2", from_logits=True)
+    y = 1 - (bare.predict(X, verbose=0)[:, 0] > 0) if units == 1 else bare.predict(X, verbose=0).argmin(1)
+    moved = model.perturb(X, y)
+    np.testing.assert_allclose(moved, expected.perturb(X, y), atol=1e-6)
+    # the loss of samples that are wrong beyond doubt
+    np.testing.assert_allclose(model.evaluate(X, y, verbose=0)[0], expected.evaluate(X, y, verbose=0)[0], rtol=1e-4)
+    assert model.evaluate(X, y, verbose=0)[0] > 1000
+    for each in (model, expected):
+        each.compile(keras.optimizers.SGD(1.0))
+        each.fit(X, y, batch_size=12, verbose=0)
+    np.testing.assert_allclose(classifier.get_weights()[0], bare.get_weights()[0], rtol=1e-5)
+    assert np.abs(classifier.get_weights()[0] - 1e4 * kernel).max() > 1e-2
+
+
+def test_rows_with_one_1_are_classes():
+    model, rows = RobustOptimization(linear(3), 0.3, "l2", from_logits=True), np.eye(3)[Y]
+    np.testing.assert_array_equal(model.perturb(X, rows), model.perturb(X, Y))
+    assert model.robust_accuracy(X, rows, random_start=False) == model.robust_accuracy(X, Y, random_start=False)
+    found, expected = (model.evaluate(X, y, verbose=0, return_dict=True) for y in (rows, Y))
+    assert found == pytest.approx(expected)
+    model.fit(X, rows, validation_data=(X, rows), verbose=0)
+    with pytest.raises(ValueError, match="`label`.*one 1"):
+        model.perturb(X, np.ones((12, 3)))
+
+
 def test_limits_and_random_starts():
     model = RobustOptimization(linear(), 0.5, "linf", from_logits=True)
     moved = model.perturb(X, Y)

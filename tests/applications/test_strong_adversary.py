@@ -137,6 +137,26 @@ def test_gradients_reach_both_halves_through_the_moved_layer():
         assert weights[i][index] - new[index] == pytest.approx((loss(up) - loss(weights)) / 1e-5, abs=2e-4)
 
 
+@pytest.mark.parametrize("layer", ["hidden", "flat"])
+def test_a_head_that_ends_with_a_softmax_has_its_logits(layer):
+    def build(activation):
+        keras.utils.set_random_seed(3)
+        body = [layers.Dense(7, "tanh", name="hidden"), layers.Flatten(name="flat"), layers.Dense(3, activation, name="head")]
+        model = keras.Sequential([keras.Input((5,)), *body])
+        model.layers[-1].kernel.assign(1e3 * model.layers[-1].kernel)
+        return model
+
+    y = build(None).predict(X, verbose=0).argmin(1)
+    models = [StrongAdversary(build(a), 0.3, layer=layer, from_logits=a is None) for a in (None, "softmax")]
+    (_, expected), (hidden, moved) = (model.perturb_representation(X, y) for model in models)
+    assert np.all(np.any(hidden != moved, axis=1))
+    np.testing.assert_allclose(moved, expected, atol=1e-5)
+    np.testing.assert_array_equal(models[1].perturb_representation(X, np.eye(3)[y])[1], moved)
+    losses = [model.evaluate(X, y, verbose=0, return_dict=True)["loss"] for model in models]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0] > 100
+    np.testing.assert_array_equal(models[1].smallest_perturbation(X, np.eye(3)[y]), models[1].smallest_perturbation(X, y))
+
+
 def test_refusals():
     for bad in ({"adversary": "evil"}, {"clean_weight": 1.0}, {"layer": "no such layer"}, {"norm": "l0"}):
         with pytest.raises(ValueError, match=f"`{next(iter(bad))}`"):

@@ -16,23 +16,25 @@ Differences from the paper:
 2. Robustness counts a sample that no target was reached for with the whole budget of the attack, which makes it a lower bound.
 """
 
+from contextlib import nullcontext
 from functools import cached_property, partial
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import attacks, autodiff
-from zoo.families.wrapped_classifier import log_probabilities, num_outputs, sample_shape
-from zoo.model import Field, Model
+from zoo import attacks, autodiff, relevance
+from zoo.families.wrapped_classifier import LabelledModel, TeacherStaysMixin, log_probabilities, num_outputs, sample_shape, thawed
+from zoo.model import Field
 
 
-class DefensiveDistillation(Model):
+class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
     """Two classifiers of one architecture; `fit(x, label)` trains the teacher and then the student, who predicts.
 
     Args:
-        teacher: any built Keras model from one float array to logits `(batch, classes)`, or to one logit `(batch, 1)` for two classes.
-        student: another of the same input and classes; `None` builds the teacher's architecture anew.
+        teacher: any built Keras model from one float array to logits `(batch, classes)`, or to one logit `(batch, 1)` for two classes; a
+            softmax or sigmoid at its end is left out. `fit` trains it, wholly if all of it is frozen; what is frozen stays so afterwards.
+        student: another of the same input and classes; `None` builds the teacher's architecture anew, nothing of it frozen.
         temperature: T of both softmaxes in training; 20 as for most of the paper's experiments.
         hard_weight: share of the true classes in the student's loss, 0 to 1; the soft labels have the rest.
         train_teacher: whether `fit` trains the teacher first, for as many epochs; `False` if it has been, at this temperature.
@@ -53,21 +55,19 @@ class DefensiveDistillation(Model):
         if not low < high:
             raise ValueError(f"`low` must be less than `high`. Received: {low}, {high}")
         self.sample_shape = sample_shape(teacher, "teacher")
-        units = _num_logits(teacher, self.sample_shape, "teacher")
+        # functions: what they run shares the classifiers' weights, which are saved once
+        units, self._teacher_logits = _logits_of(teacher, self.sample_shape, "teacher")
         self.num_classes = max(units, 2)
-        # what the caller froze stays so, but for a teacher that is wholly frozen, as it comes from another such model;
-        # numbers, since Keras would take a list of layers for parts of this model
-        frozen = [layer for layer in teacher._flatten_layers() if not layer.trainable] if teacher.trainable_variables else []
-        self._frozen = {id(layer) for layer in frozen}
         if student is None:
-            # it starts at random, so that no part of it may be frozen; on TensorFlow a model that is not frozen itself ignores the latter
-            teacher.trainable = False
-            teacher.trainable = True
-            student = type(teacher).from_config(teacher.get_config())
+            # it starts at random, so that no part of it may be frozen
+            with thawed(teacher):
+                student = type(teacher).from_config(teacher.get_config())
         shape = sample_shape(student, "student")
-        if shape != self.sample_shape or _num_logits(student, shape, "student") != units:
-            raise ValueError(f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}")
-        teacher.trainable = False
+        found, self._student_logits = _logits_of(student, shape, "student")
+        if shape != self.sample_shape or found != units:
+            raise ValueError(
+                f"`student` must take {self.sample_shape} and give {units} logits, as `teacher` does. Received: {shape}, {found}"
+            )
         self.teacher, self.student, self.temperature, self.hard_weight = teacher, student, temperature, hard_weight
         self.train_teacher, self.low, self.high = train_teacher, low, high
         self.accuracy = keras.metrics.Mean("accuracy")
@@ -75,7 +75,7 @@ class DefensiveDistillation(Model):
 
     def call(self, x, training=False):
         """The student's probabilities `(batch, classes)`: at the temperature of training while it trains, at 1 after."""
-        return ops.exp(self._log(self.student(x, training=training), self.temperature if training else 1.0))
+        return ops.exp(self._log(self._student_logits(x, training=training), self.temperature if training else 1.0))
 
     def input_fields(self):
         """The classifiers' input, within the limits."""
@@ -127,21 +127,17 @@ class DefensiveDistillation(Model):
 
     def _fit_teacher(self, x, y, *args, **kwargs):
         options = {k: v for k, v in kwargs.items() if k != "callbacks" and not k.startswith("validation_")}
-        inputs = keras.Input(self.sample_shape)
-        # log-probabilities are logits of themselves
-        trainer = keras.Model(inputs, self._log(self.teacher(inputs), self.temperature))
+        trainer = _AtTemperature(self.teacher, lambda x, training: self._log(self._teacher_logits(x, training=training), self.temperature))
         optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(self.optimizer))
-        self.teacher.trainable = True
-        for layer in self.teacher._flatten_layers():
-            if id(layer) in self._frozen:
-                layer.trainable = False
-        try:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            settings = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}
-            trainer.compile(optimizer, loss, metrics=["accuracy"], **settings)
+        settings = {name: getattr(self, name) for name in ("jit_compile", "run_eagerly", "steps_per_execution")}
+        # a teacher that is wholly frozen comes from another such model
+        with nullcontext() if self.teacher.trainable_variables else thawed(self.teacher):
+            trainer.compile(optimizer, self._teacher_loss, metrics=["accuracy"], **settings)
             return trainer.fit(x, y, *args, **options).history
-        finally:
-            self.teacher.trainable = False
+
+    def _teacher_loss(self, y, log_p):
+        # log-probabilities are logits of themselves
+        return keras.losses.sparse_categorical_crossentropy(self._as_numbers(y), log_p, from_logits=True)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """Cross-entropy with the teacher's probabilities, both at temperature T, and with the classes by `hard_weight`."""
@@ -149,8 +145,8 @@ class DefensiveDistillation(Model):
             log_p = ops.log(ops.maximum(y_pred, 1e-30))
         else:
             # the probabilities at temperature 1 have lost what those at T tell
-            log_p = self._log(self.student(x, training=False), self.temperature)
-        soft = ops.stop_gradient(ops.exp(self._log(self.teacher(x, training=False), self.temperature)))
+            log_p = self._log(self._student_logits(x), self.temperature)
+        soft = ops.stop_gradient(ops.exp(self._log(self._teacher_logits(x), self.temperature)))
         loss = -(1.0 - self.hard_weight) * ops.sum(soft * log_p, axis=-1)
         weight = ops.ones_like(loss) if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         if y is not None:
@@ -168,7 +164,7 @@ class DefensiveDistillation(Model):
     def logits(self, x):
         """The student's logits `(batch, classes)` in float32, a function for `zoo.attacks`."""
         with autodiff.Scope():
-            outputs = ops.cast(self.student(x, training=False), "float32")
+            outputs = ops.cast(self._student_logits(x), "float32")
         return ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1) if outputs.shape[-1] == 1 else outputs
 
     def gradient_amplitude(self, x, temperature=1.0, batch_size=256):
@@ -217,7 +213,7 @@ class DefensiveDistillation(Model):
 
     def _log_at(self, x, temperature):
         with autodiff.Scope():
-            return self._log(self.student(x, training=False), temperature)
+            return self._log(self._student_logits(x), temperature)
 
     def _log(self, logits, temperature):
         return log_probabilities(ops.cast(logits, "float32") / temperature, True)
@@ -236,12 +232,29 @@ class DefensiveDistillation(Model):
         return {}
 
 
-def _num_logits(model, shape, name):
+class _AtTemperature(keras.Model):
+    """A teacher while it is trained: its log-probabilities at the temperature."""
+
+    def __init__(self, teacher, run):
+        super().__init__(name="teacher_at_temperature")
+        self.teacher, self.run = teacher, run
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.run(x, training)
+
+
+def _logits_of(model, shape, name):
+    """Number of logits of a classifier, and the function (x, training=False) that gives them."""
+    found = relevance.find_logits(model, shape)
+    if found is not None:
+        return num_outputs(model, shape, False, name), found
     try:
-        return num_outputs(model, shape, True, name)
+        return num_outputs(model, shape, True, name), model
     except ValueError as error:
         if "from_logits" not in str(error):
             raise
         raise ValueError(
-            f"`{name}` must give logits: temperatures cannot be seen in probabilities that are 0 or 1 in float32. Received: probabilities"
+            f"`{name}` must give logits, or end with the softmax that hides them: temperatures cannot be seen in probabilities that are 0 "
+            "or 1 in float32. Received: probabilities"
         ) from error

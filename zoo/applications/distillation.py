@@ -15,16 +15,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.families.wrapped_classifier import WrappedClassifier, log_probabilities, num_outputs, sample_shape
+from zoo import relevance
+from zoo.families.wrapped_classifier import TeacherStaysMixin, WrappedClassifier, log_probabilities, num_outputs, sample_shape
 from zoo.model import Field
 
 MATCHINGS = ("soft", "logits")
 
 
-class Distillation(WrappedClassifier):
+class Distillation(TeacherStaysMixin, WrappedClassifier):
     """A student learns from a teacher (arXiv 1503.02531, section 2); `fit(x, label)`, with -1 or no labels for an unlabelled transfer set.
 
-    `call` and `predict` are the student's own, plus the bias of `repair_bias`. The teacher is frozen (`teacher.trainable` becomes false).
+    `call` and `predict` are the student's own, plus the bias of `repair_bias`. The teacher is not trained, and left as it is.
 
     Args:
         student: any built Keras model from one float array to `(batch, classes)`.
@@ -74,7 +75,8 @@ class Distillation(WrappedClassifier):
         expected = self.num_classes if classes is None else len(classes) + 1
         if found != expected or found < 2:
             raise ValueError(f"`student` must have {max(expected, 2)} outputs. Received: {found}")
-        teacher.trainable = False
+        # a function: what it runs shares the teacher's weights, which are saved once
+        self._teacher_logits = None if teacher_from_logits else relevance.find_logits(teacher, self.sample_shape)
         self.student, self.teacher, self.temperature, self.hard_weight = student, teacher, temperature, hard_weight
         self.matching, self.classes = matching, classes
         self.from_logits, self.teacher_from_logits = from_logits, teacher_from_logits
@@ -135,7 +137,7 @@ class Distillation(WrappedClassifier):
     def objective(self, x, y, y_pred, sample_weight, training):
         """The weighted mean of soft and hard loss, or of the difference of logits and the hard loss."""
         student = self._log(y_pred)
-        teacher = ops.stop_gradient(self._collapsed(log_probabilities(self.teacher(x, training=False), self.teacher_from_logits)))
+        teacher = ops.stop_gradient(self._collapsed(self._teacher_log(x)))
         rows = ops.shape(student)[0]
         label = ops.full((rows,), -1, "int32") if y is None else self._own(ops.cast(ops.reshape(y, (-1,)), "int32"))
         labelled = ops.cast(label >= 0, "float32")
@@ -150,6 +152,11 @@ class Distillation(WrappedClassifier):
         self.hard.update_state(hard, sample_weight=count)
         self.soft.update_state(soft, sample_weight=rows)
         return self.hard_weight * hard + (1 - self.hard_weight) * soft
+
+    def _teacher_log(self, x):
+        if self._teacher_logits is not None:
+            return log_probabilities(self._teacher_logits(x), True)
+        return log_probabilities(self.teacher(x, training=False), self.teacher_from_logits)
 
     def _soft(self, student, teacher):
         """Loss of each sample's log-probabilities, which are logits less a constant."""

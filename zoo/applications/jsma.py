@@ -11,7 +11,8 @@ Shapes: input as the classifier takes it -> the classifier's output `(batch, cla
 Differences from the paper:
 1. The best pair is found among the few features that can be part of it, which gives that of all pairs (`zoo.attacks.best_pairs`), and
    derivatives are scaled first, so that products of small ones are not 0 in float32.
-2. The paper differentiates the last layer before the softmax. Of a classifier that gives probabilities, log-probabilities stand for it.
+2. The paper differentiates the last layer before the softmax. Of a classifier whose softmax is not at its end, log-probabilities stand for
+   it, a weaker attack.
 3. A feature leaves the search when it is at its limit. With `theta` smaller than the box it may change several times, which `gamma` counts
    each time.
 """
@@ -110,7 +111,7 @@ class JSMA(AnalysedClassifier):
 
         Args:
             x: `(n, ...)`, as the classifier takes it.
-            target: class to be reached, a number or one for each sample.
+            target: class to be reached, a number or one for each sample, or rows `(n, classes)` with one 1.
             gamma: share of the features that may change, instead of the constructor's.
             batch_size: samples in one compiled call.
 
@@ -152,7 +153,7 @@ class JSMA(AnalysedClassifier):
 
         Args:
             x: `(n, ...)`.
-            y: the source class of each sample.
+            y: the source class of each sample, or rows `(n, classes)` with one 1.
             distortions: largest distortions, shares of the features.
             batch_size: samples in one compiled call.
 
@@ -161,7 +162,7 @@ class JSMA(AnalysedClassifier):
         """
         self.check(x, y)
         success, distortion = self._by_distortion(x, distortions, batch_size)
-        y = np.asarray(y).reshape(-1)
+        y = self._numbers(y)
         found = np.full((self.num_classes, self.num_classes), np.nan)
         for source in np.unique(y):
             rates, sizes = success[:, y == source].mean(1), distortion[:, y == source].mean(1)
@@ -177,11 +178,7 @@ class JSMA(AnalysedClassifier):
     def _checked(self, x, target):
         self.check(x)
         x = np.asarray(x, "float32")
-        target = np.broadcast_to(np.asarray(target), (len(x),)) if np.ndim(target) == 0 else np.asarray(target)
-        self._target_field().check(target)
-        if len(target) != len(x):
-            raise ValueError(f"`target` must be one class or {len(x)} classes. Received: {len(target)}")
-        return x, target.astype("int32")
+        return x, self._classes_of(target, len(x), self._target_field())
 
     def _with_all_targets(self, x):
         self.check(x)
@@ -191,7 +188,7 @@ class JSMA(AnalysedClassifier):
         gamma = self.gamma if gamma is None else gamma
         if not 0 <= gamma <= 1:
             raise ValueError(f"`gamma` must be between 0 and 1. Received: {gamma}")
-        return int(np.prod(self.sample_shape) * gamma // (2 if self.pairs else 1))
+        return attacks.budget(int(np.prod(self.sample_shape)), gamma, self.pairs)
 
     def _by_distortion(self, x, distortions, batch_size):
         """Success and share of changed features under each largest distortion: `(distortions, n, classes)` each."""
@@ -249,11 +246,9 @@ class JSMA(AnalysedClassifier):
 
     def _outputs(self, x):
         """What is differentiated, `(batch, classes)` in float32."""
-        if self.from_logits != (self.outputs == "logits"):
-            log_p = self._log_probabilities(x)
-            return log_p if self.outputs == "logits" else ops.exp(log_p)
-        with autodiff.Scope():
-            outputs = ops.cast(self.classifier(x, training=False), "float32")
-        if self.units > 1:
-            return outputs
-        return ops.concatenate([-outputs if self.from_logits else 1.0 - outputs, outputs], axis=-1)
+        if self.outputs == "probabilities":
+            return ops.exp(self._log_probabilities(x))
+        logits = self._logits(x)
+        if logits is None:
+            return self._log_probabilities(x)
+        return logits if self.units > 1 else ops.concatenate([-logits, logits], axis=-1)

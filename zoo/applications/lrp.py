@@ -19,6 +19,7 @@ Differences from the paper:
 5. `rules` gives layers their own rule, and the input the flat rule or the z^B rule of deep Taylor decomposition, which came later.
 6. Deconvolution and guided backpropagation start from a signal of one, and treat all other activations like the ReLU: the backward
    signal loses its negative part, and guided backpropagation multiplies by the derivative.
+7. Products of tensors and normalisations of each sample by itself have rules of later papers, named in `zoo/relevance/network.py`.
 """
 
 from functools import cached_property, partial
@@ -30,7 +31,7 @@ from keras import layers, ops
 from zoo import autodiff
 from zoo.families.wrapped_classifier import AnalysedClassifier
 from zoo.model import Field
-from zoo.relevance import Steps, is_graph
+from zoo.relevance import Steps, running
 
 METHODS = ("lrp", "sensitivity", "gradient_x_input", "deconvolution", "guided", "random")
 # how a pixel's channels become one number: signed parts of a whole are added, derivatives have a length
@@ -44,7 +45,7 @@ class LRP(AnalysedClassifier):
 
     Args:
         classifier: a built functional or Sequential model from one float array to `(batch, classes)`, or to `(batch, 1)` for two classes,
-            or a model whose `call` does nothing but run one such model (most classifiers of the zoo).
+            or a model whose `call` does nothing but run one such model, with a softmax behind it or not (most classifiers of the zoo).
         method: `"lrp"`, or a rival: `"sensitivity"` (size of the gradient), `"gradient_x_input"`, `"deconvolution"`, `"guided"`
             (backpropagation), `"random"`.
         rule: `"alpha_beta"` or `"epsilon"`, of dense layers and convolutions.
@@ -82,7 +83,15 @@ class LRP(AnalysedClassifier):
         self.method, self.rule, self.epsilon, self.alpha = method, rule, epsilon, alpha
         self.rules, self.input_range = rules, input_range
         self.seed_generator = keras.random.SeedGenerator()
-        self._steps = Steps(_network(classifier, self.sample_shape), from_logits)
+        found = running(classifier, self.sample_shape)
+        if found is None:
+            raise ValueError(
+                "`classifier` must be a functional or Sequential model, or one whose `call` only runs such a model, which it has as an "
+                "attribute, and perhaps a softmax; what another `call` does cannot be followed; rebuild it with keras.Input. "
+                f"Received: {type(classifier).__name__}"
+            )
+        # a softmax behind the network is left out as one at its end is
+        self._steps = Steps(found[0], from_logits or found[1])
         self._steps.choose(rule, epsilon, alpha, dict(rules or {}), [float(v) for v in input_range])
         self._steps.check(method)
         self.compile()
@@ -129,7 +138,8 @@ class LRP(AnalysedClassifier):
 
         Args:
             x: array `(n, ...)`, as the classifier takes it.
-            label: class to explain, a number or one for each sample; -1 or `None` means the predicted class.
+            label: class to explain, a number or one for each sample, or rows `(n, classes)` with one 1; -1 or `None` means the predicted
+                class.
             method: instead of the constructor's.
             batch_size: samples in one compiled call.
 
@@ -183,11 +193,7 @@ class LRP(AnalysedClassifier):
     def _in_batches(self, what, x, label, batch_size):
         self.check(x)
         x = np.asarray(x, "float32")
-        label = np.broadcast_to(np.asarray(-1 if label is None else label), (len(x),)) if np.ndim(label) == 0 else np.asarray(label)
-        self._label_field().check(label)
-        if len(label) != len(x):
-            raise ValueError(f"`label` must be one class or {len(x)} classes. Received: {len(label)}")
-        label = label.astype("int32")
+        label = self._classes_of(-1 if label is None else label, len(x), self._label_field())
         parts = [self._compiled[what](x[i : i + batch_size], label[i : i + batch_size]) for i in range(0, len(x), batch_size)]
         return [np.concatenate([ops.convert_to_numpy(part) for part in column]) for column in zip(*parts)]
 
@@ -222,29 +228,6 @@ class LRP(AnalysedClassifier):
             label = ops.where(label < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), label)
             start = ops.one_hot(label, logits.shape[-1], dtype="float32")
         return start, ops.sum(start * logits, axis=-1)
-
-
-# --- the classifier ---
-
-
-def _network(classifier, sample_shape):
-    """The functional or Sequential model that `classifier` is, or that alone makes its output."""
-    if is_graph(classifier):
-        return classifier
-    x = np.random.default_rng(0).uniform(size=(2, *(n or 8 for n in sample_shape))).astype("float32")
-    expected = ops.convert_to_numpy(classifier(x, training=False))
-    for part in classifier.layers:
-        if isinstance(part, keras.Model) and getattr(part, "built", False):
-            try:
-                found = ops.convert_to_numpy(part(x, training=False))
-            except (ValueError, TypeError):
-                continue
-            if found.shape == expected.shape and np.allclose(found, expected, atol=1e-5):
-                return _network(part, sample_shape)
-    raise ValueError(
-        "`classifier` must be a functional or Sequential model, or one whose `call` only runs such a model, which it has as an attribute; "
-        f"what another `call` does cannot be followed; rebuild it with keras.Input. Received: {type(classifier).__name__}"
-    )
 
 
 def _check_choice(name, value, known):

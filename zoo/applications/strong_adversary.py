@@ -25,8 +25,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import attacks, autodiff
+from zoo import attacks, autodiff, relevance
 from zoo.families.adversarial_training import AdversarialTraining
+from zoo.families.wrapped_classifier import log_probabilities
 
 ADVERSARIES = ("loss", "outputs")
 
@@ -78,6 +79,9 @@ class StrongAdversary(AdversarialTraining):
         self._arm(classifier, from_logits, epsilon, norm, num_steps, step_size, low, high)
         self.layer, self.adversary, self.clean_weight = layer, adversary, clean_weight
         halves = None if layer is None else _split(classifier, layer)
+        logits = None if layer is None or from_logits else relevance.find_logits(halves[1], halves[1].input_shape[1:])
+        halves = halves if logits is None else (halves[0], logits)
+        self._head_gives_logits = from_logits or logits is not None
         # behind a function: the halves share the classifier's weights, which are saved once
         self._halves = lambda: halves
         self.compile()
@@ -103,21 +107,21 @@ class StrongAdversary(AdversarialTraining):
         way = attacks.nearest_class(function, y, norm)
         return lambda x: way(x)[0]
 
-    def _worst_outputs(self, x, y, training):
+    def _worst(self, x, y, training):
         if self.layer is None:
-            return super()._worst_outputs(x, y, training)
+            return super()._worst(x, y, training)
         body, head = self._halves()
         hidden = ops.cast(body(x, training=training), "float32")
         # where the adversary acts is what the head sees in this step, dropout of the body included
         step = ops.stop_gradient(self._attack_hidden(hidden, y) - hidden)
-        return head(hidden + step, training=training)
+        return log_probabilities(head(hidden + step, training=training), self._head_gives_logits)
 
     def _attack_hidden(self, hidden, y):
-        def log_probabilities(point):
+        def log_probabilities_at(point):
             with autodiff.Scope():
-                return self._log(self._halves()[1](point, training=False))
+                return log_probabilities(self._halves()[1](point, training=False), self._head_gives_logits)
 
-        return self._attack(ops.stop_gradient(hidden), y, self.epsilon, self._step(), function=log_probabilities, box=False)
+        return self._attack(ops.stop_gradient(hidden), y, self.epsilon, self._step(), function=log_probabilities_at, box=False)
 
     # --- verbs ---
 
@@ -137,7 +141,7 @@ class StrongAdversary(AdversarialTraining):
         if self.layer is None:
             raise ValueError("`layer` must be given to perturb a representation. Received: None")
         self.check(x, y)
-        hidden, moved = self._compiled_hidden(np.asarray(x, "float32"), np.asarray(y, "int32").reshape(-1))
+        hidden, moved = self._compiled_hidden(np.asarray(x, "float32"), self._numbers(y))
         return ops.convert_to_numpy(hidden), ops.convert_to_numpy(moved)
 
     def smallest_perturbation(self, x, y, norm=None, num_steps=10, overshoot=0.02):
@@ -158,7 +162,7 @@ class StrongAdversary(AdversarialTraining):
         key = ("smallest", norm)
         if key not in self._attacks:
             self._attacks[key] = autodiff.compiled(lambda *arrays: self._smallest(norm, *arrays), self)
-        arrays = (np.asarray(x, "float32"), np.asarray(y, "int32").reshape(-1), np.int32(num_steps), np.float32(overshoot))
+        arrays = (np.asarray(x, "float32"), self._numbers(y), np.int32(num_steps), np.float32(overshoot))
         return ops.convert_to_numpy(self._attacks[key](*arrays))
 
     def _smallest(self, norm, x, y, num_steps, overshoot):

@@ -8,6 +8,7 @@ from zoo.attacks.gradient import jacobian as jacobian
 from zoo.attacks.gradient import loss_gradient as loss_gradient
 from zoo.attacks.gradient import nearest_class as nearest_class
 from zoo.attacks.gradient import one_step as one_step
+from zoo.attacks.labels import as_numbers as as_numbers
 from zoo.attacks.norms import NORMS as NORMS
 from zoo.attacks.norms import length as length
 from zoo.attacks.norms import project as project
@@ -16,6 +17,7 @@ from zoo.attacks.norms import steepest as steepest
 from zoo.attacks.saliency import Attacked as Attacked
 from zoo.attacks.saliency import best_features as best_features
 from zoo.attacks.saliency import best_pairs as best_pairs
+from zoo.attacks.saliency import budget as budget
 from zoo.attacks.saliency import forward_derivatives as forward_derivatives
 from zoo.attacks.saliency import jacobian_saliency as jacobian_saliency
 from zoo.attacks.saliency import saliency_map as saliency_map

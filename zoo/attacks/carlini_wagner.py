@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff
+from zoo.attacks.labels import as_numbers
 
 # searches by default: of c by bisection (l2), of the limit tau (linf), of the set of numbers that may change (l0)
 SEARCHES = {"l2": 9, "linf": 30, "l0": 30}
@@ -49,9 +50,10 @@ def carlini_wagner(
     """The smallest change that gives a sample another class, or a given one.
 
     Args:
-        logits: function from `(batch, ...)` to `(batch, classes)`; log-probabilities do as well.
+        logits: function from `(batch, ...)` to `(batch, classes)`, such as `logits` of a method around a classifier: those behind
+            its softmax. Log-probabilities do as well where none is 0.
         x: `(batch, ...)` between the limits.
-        y: classes `(batch,)`: the ones to leave, or the targets.
+        y: classes `(batch,)`, or rows with one 1: the ones to leave, or the targets.
         norm: `"l2"`: bisection of c. `"linf"`: what exceeds a limit tau counts, and tau falls to 0.9 of what was reached. `"l0"`: an l2
             attack on fewer and fewer numbers; those that matter least, by derivative times change, are let go.
         targeted: whether `y` are targets.
@@ -79,7 +81,7 @@ def carlini_wagner(
             "`steps` and `searches` must be at least 1, `rate` and `constant` above 0, `confidence` at least 0. "
             f"Received: {steps}, {searches}, {rate}, {constant}, {confidence}"
         )
-    shape = (-1, *x.shape[1:])
+    shape, y = (-1, *x.shape[1:]), as_numbers(y)
     flat = ops.reshape(ops.stop_gradient(ops.cast(x, "float32")), (-1, int(np.prod(x.shape[1:]))))
 
     def margin(points):

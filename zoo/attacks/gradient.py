@@ -6,6 +6,7 @@ A gradient is a function from `x (batch, ...)` to a tensor of the shape of `x`; 
 from keras import ops
 
 from zoo import autodiff
+from zoo.attacks.labels import as_numbers
 from zoo.attacks.norms import DUAL, check_norm, length, project, steepest
 
 
@@ -14,9 +15,11 @@ def loss_gradient(log_probabilities, y, targeted=False):
 
     Args:
         log_probabilities: function from `(batch, ...)` to `(batch, classes)`.
-        y: classes `(batch,)`: the true ones, whose loss is to rise, or the targets, whose loss is to fall.
+        y: classes `(batch,)`, or rows with one 1: the true ones, whose loss is to rise, or the targets, whose loss is to fall.
         targeted: which of the two.
     """
+
+    y = as_numbers(y)
 
     def gradient(x):
         return autodiff.grad(lambda point: (1.0 if targeted else -1.0) * ops.sum(_of_class(log_probabilities(point), y)), x)
@@ -31,13 +34,14 @@ def nearest_class(log_probabilities, y, norm):
 
     Args:
         log_probabilities: function from `(batch, ...)` to `(batch, classes)`; logits do as well.
-        y: classes `(batch,)` to be left.
+        y: classes `(batch,)` to be left, or rows with one 1.
         norm: in which distances are measured.
 
     Returns:
         Function from `x` to (gradient of f_j - f_y of the shape of `x`, distance `(batch,)`).
     """
     check_norm(norm)
+    y = as_numbers(y)
 
     def way(x):
         outputs, slopes = jacobian(log_probabilities, x)

@@ -6,9 +6,16 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff
+from zoo.attacks.labels import as_numbers
 
 # less than every derivative, and than every product that counts; fits float16
 NONE = -6e4
+
+
+def budget(features, gamma, pairs=True):
+    """Rounds in which at most a share `gamma` of the features changes, each one or two of them."""
+    # 200 * 0.29 is 57.99... in floats: products are a few units of the last place off
+    return int(features * gamma / (2 if pairs else 1) * (1 + 1e-12))
 
 
 class Attacked(NamedTuple):
@@ -21,7 +28,7 @@ class Attacked(NamedTuple):
 
 def forward_derivatives(function, x, target):
     """Derivatives of the target's output, and of the sum of all others, `(batch, ...)` each, and the outputs `(batch, classes)`."""
-    values = function(x)
+    values, target = function(x), as_numbers(target)
     classes = values.shape[-1]
     # both by one backward pass over two copies
     chosen = ops.one_hot(target, classes, dtype=values.dtype)
@@ -106,7 +113,7 @@ def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high
     Args:
         function: from `(batch, ...)` to outputs `(batch, classes)`: logits, as in the paper's experiments, or probabilities.
         x: `(batch, ...)` between the limits.
-        target: int32 `(batch,)`.
+        target: classes `(batch,)`, or rows with one 1.
         theta: change of a feature; below 0 they fall.
         gamma: largest share of features that may change. With `theta` as large as the box, each changes once.
         low: smallest legal number.
@@ -121,8 +128,9 @@ def jacobian_saliency(function, x, target, theta=1.0, gamma=0.145, low=0.0, high
     shape = (-1, *x.shape[1:])
     features = int(np.prod(x.shape[1:]))
     flat = ops.reshape(ops.stop_gradient(x), (-1, features))
-    rounds = int(features * gamma // (2 if pairs else 1)) if rounds is None else rounds
+    rounds = budget(features, gamma, pairs) if rounds is None else rounds
     limit = high if theta > 0 else low
+    target = as_numbers(target)
 
     def classes(values):
         return ops.cast(ops.argmax(values, axis=-1), "int32")

@@ -175,13 +175,16 @@ class ProportionalReplay(UniformReplay):
         capacity: number of transitions.
         fields: name -> (shape, dtype) of the arrays of a transition.
         alpha: how much priorities matter; 0 is uniform.
-        floor: added to each |TD error|, so that no transition is lost for good.
+        floor: added to each |TD error|, so that no transition is lost for good. With 0, a transition without error is drawn no more, but
+            while none has an error all are drawn equally.
         seed: of the draws.
         stacks: as in `UniformReplay`.
     """
 
     def __init__(self, capacity, fields, alpha=0.6, floor=1e-6, seed=None, stacks=None):
         super().__init__(capacity, fields, seed, stacks)
+        if floor < 0:
+            raise ValueError(f"`floor` must not be negative. Received: {floor}")
         self.alpha, self.floor = alpha, floor
         self.tree = SumTree(self.capacity)
         self.largest = 1.0
@@ -199,6 +202,8 @@ class ProportionalReplay(UniformReplay):
         self.tree[np.asarray(indices)] = priorities**self.alpha
 
     def _draw(self, batch_size):
+        if not self.tree.total > 0:
+            return super()._draw(batch_size)
         shares = (np.arange(batch_size) + self.rng.random(batch_size)) / batch_size
         return self.tree.find(shares)
 

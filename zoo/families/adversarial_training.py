@@ -14,7 +14,7 @@ from zoo.model import Field
 class AdversarialTraining(WrappedClassifier):
     """A classifier that learns from samples which an adversary has moved against it: min over weights, max over moves.
 
-    A method sets `clean_weight` or leaves it at 0, calls `_arm` in its constructor, and may override `_worst_outputs`.
+    A method sets `clean_weight` or leaves it at 0, calls `_arm` in its constructor, and may override `_worst`.
     """
 
     clean_weight = 0.0
@@ -59,7 +59,7 @@ class AdversarialTraining(WrappedClassifier):
         """Mean cross-entropy at the worst points, and at the samples themselves by `clean_weight`."""
         label = ops.cast(ops.reshape(y, (-1,)), "int32")
         weight = None if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        clean, worst = self._log(y_pred), self._log(self._worst_outputs(ops.cast(x, "float32"), label, training))
+        clean, worst = self._log(y_pred), self._worst(ops.cast(x, "float32"), label, training)
         for metric, found in ((self.accuracy, clean), (self.attacked_accuracy, worst)):
             metric.update_state(ops.equal(ops.argmax(found, axis=-1), ops.cast(label, "int64")), sample_weight=weight)
         loss = -(1.0 - self.clean_weight) * _likelihood(worst, label)
@@ -67,9 +67,9 @@ class AdversarialTraining(WrappedClassifier):
             loss = loss - self.clean_weight * _likelihood(clean, label)
         return ops.mean(loss if weight is None else weight * loss)
 
-    def _worst_outputs(self, x, y, training):
-        """The classifier's outputs at the worst points around `x`."""
-        return self.classifier(self._attack(x, y, self.epsilon, self._step()), training=training)
+    def _worst(self, x, y, training):
+        """Log probabilities at the worst points around `x`."""
+        return self._log_outputs(self._attack(x, y, self.epsilon, self._step()), training)
 
     def _gradient(self, function, y, norm):
         """What the adversary follows."""
@@ -97,7 +97,7 @@ class AdversarialTraining(WrappedClassifier):
 
         Args:
             x: `(batch, ...)`, as the classifier takes it.
-            y: classes `(batch,)`.
+            y: classes `(batch,)`, or rows `(batch, classes)` with one 1.
             epsilon: radius of the ball; `None` means the model's, as for the next two.
             norm: `"l1"`, `"l2"` or `"linf"`.
             num_steps: 1 for the closed form; more for projected gradient ascent.
@@ -113,14 +113,14 @@ class AdversarialTraining(WrappedClassifier):
         same = (radius, norm, num_steps) == (self.epsilon, self.norm, self.num_steps)
         step = step_size or (self._step() if same else self._step(radius, num_steps))
         run = self._compiled(norm, num_steps, bool(random_start))
-        return ops.convert_to_numpy(run(np.asarray(x, "float32"), np.asarray(y, "int32").reshape(-1), np.float32(radius), np.float32(step)))
+        return ops.convert_to_numpy(run(np.asarray(x, "float32"), self._numbers(y), np.float32(radius), np.float32(step)))
 
     def robust_accuracy(self, x, y, epsilon=None, norm=None, num_steps=20, step_size=None, random_start=True, batch_size=256):
         """Share of samples that are still recognised after the attack of `perturb`, by default a strong one.
 
         Args:
             x: `(batch, ...)`.
-            y: classes `(batch,)`.
+            y: classes, as for `perturb`.
             epsilon: radius of the ball, or `None` for the model's.
             norm: of the ball, or `None` for the model's.
             num_steps: steps of the attack.
@@ -132,9 +132,9 @@ class AdversarialTraining(WrappedClassifier):
             A number between 0 and 1.
         """
         self.check(x, y)
-        right = 0
+        right, y = 0, self._numbers(y)
         for start in range(0, len(x), batch_size):
-            part, label = x[start : start + batch_size], np.asarray(y).reshape(-1)[start : start + batch_size]
+            part, label = x[start : start + batch_size], y[start : start + batch_size]
             moved = self.perturb(part, label, epsilon, norm, num_steps, step_size, random_start)
             right += int(np.sum(ops.convert_to_numpy(self._compiled_classes(moved)) == label))
         return right / len(x)

@@ -45,7 +45,9 @@ def perturbation_curve(
     Raises:
         ValueError: if shapes do not fit, there are fewer regions than `steps`, or an option is unknown.
     """
-    images, heatmaps = np.asarray(images, "float32"), np.asarray(heatmaps, "float32")
+    images, heatmaps = np.asarray(images, "float32"), np.asarray(heatmaps)
+    # regions are ranked in the precision that relevances come in
+    heatmaps = heatmaps.astype(np.result_type(heatmaps.dtype, "float32"), copy=False)
     _check(images, heatmaps, region, steps, order, replace, draws)
     rng = np.random.default_rng(seed)
     sums = _region_sums(heatmaps, region)

@@ -1,7 +1,8 @@
 """Ranking metrics for recommenders, one value a user, with the definitions of the `lightfm` package.
 
 All take `scores`, a function from user ids `(n,)` to scores of all items `(n, num_items)`, and scipy sparse matrices `(users, items)`.
-Users are scored in chunks, so that memory does not grow with their number.
+Users are scored in chunks, so that memory does not grow with their number. Scores are compared in the precision that they come in: those
+of a Keras model are float32 on either backend, where 1 and 1 + 1e-9 are a tie.
 
     precision_at_k(model.scores, test, train, k=10).mean()
 """
@@ -38,7 +39,9 @@ def predicted_ranks(scores, test, train=None):
     users, size = np.flatnonzero(np.diff(test.indptr)), max(1, CHUNK // test.shape[1])
     for start in range(0, len(users), size):
         chunk = users[start : start + size]
-        table = np.array(scores(chunk), dtype="float32")
+        table = np.array(scores(chunk))
+        # float64 stays, whole numbers become it, half precision is widened
+        table = table.astype(np.result_type(table.dtype, "float32"), copy=False)
         table[train[chunk].nonzero()] = -np.inf
         ranks = rankdata(-table, method="max", axis=1)
         test.data[test.indptr[chunk[0]] : test.indptr[chunk[-1] + 1]] = ranks[test[chunk].nonzero()] - 1

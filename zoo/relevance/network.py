@@ -2,6 +2,10 @@
 
 Layer-wise relevance propagation and the heat maps that it is compared with: Samek et al. 2015, arXiv 1509.06321, section II. No layer needs
 a gradient formula of its own: every step is a function, and what it hands back is a product of a vector with its Jacobian.
+
+Rules of later papers, for layers that the paper did not know. Products: what is gated takes all (Arras et al. 2017, arXiv 1706.07206);
+without a gate, factors share equally (Achtibat et al. 2024, arXiv 2402.05602). Normalisation of each sample by itself: its spread counts
+as a constant, so that the map is linear (Ali et al. 2022, arXiv 2202.07304).
 """
 
 from collections.abc import Callable
@@ -35,23 +39,32 @@ MOVES = (
     *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, layers.Maximum, layers.Minimum),
     *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D),
 )
+# shared in proportion once the spread of a sample is taken as a constant
+NORMALISATIONS = (layers.LayerNormalization, layers.RMSNormalization, layers.GroupNormalization)
 # weights are fixed; the poolings of the zoo weigh by rank or by size, so that their output is the sum of inputs times slopes as well
 SHARES = (
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D, layers.Add, layers.Average, layers.Subtract),
     *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
     *(layers.Rescaling, layers.Normalization, layers.BatchNormalization),
-    *(MaxPoolingDropout2D, StochasticPooling2D),
+    *(MaxPoolingDropout2D, StochasticPooling2D, *NORMALISATIONS),
 )
+# what the networks of keras.applications bring along, by class name
+OF_APPLICATIONS = {"LayerScale": "share", "CustomScaleLayer": "share", "StochasticDepth": "identity"}
 # operations of `keras.ops` in functional graphs, by class name; arithmetic with two tensors only where it is linear
 OPERATIONS = {
     **dict.fromkeys(("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "Tanh", "Sigmoid", "Softplus"), "activation"),
+    **dict.fromkeys(("HardSigmoid", "HardSilu"), "activation"),
     **dict.fromkeys(("Reshape", "Transpose", "Concatenate", "ExpandDims", "Squeeze", "GetItem", "Pad", "Max", "MaxPool"), "move"),
-    **dict.fromkeys(("Add", "Subtract", "Mean", "Sum", "AveragePool"), "share"),
-    **dict.fromkeys(("Multiply", "Divide", "TrueDivide"), "share with a constant"),
+    **dict.fromkeys(("Stack", "Flip", "Repeat", "Tile", "BroadcastTo", "Maximum", "Minimum"), "move"),
+    **dict.fromkeys(("Add", "Subtract", "Negative", "Mean", "Sum", "AveragePool"), "share"),
+    "Multiply": "product",
+    **dict.fromkeys(("Divide", "TrueDivide"), "quotient"),
 }
 NOT_ELEMENTWISE = ("softmax", "log_softmax", "sparsemax", "glu")
-NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hard_sigmoid", "softplus", "softmax")
-OUTPUTS = ("softmax", "sigmoid")
+NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hard_sigmoid", "softplus", "softmax", "Relu", "Relu6", "Sigmoid", "HardSigmoid", "Softplus")
+# values between 0 and a limit, which say how much of another tensor passes
+GATES = ("sigmoid", "hard_sigmoid", "relu6", "softmax", "Sigmoid", "HardSigmoid", "Relu6", "Softmax")
+OUTPUTS = ("softmax", "sigmoid", "Softmax", "Sigmoid")
 
 
 @dataclass(eq=False)
@@ -60,7 +73,7 @@ class Step:
 
     Args:
         name: of the layer, for messages.
-        kind: `"linear"`, `"activation"`, `"move"`, `"share"` or `"other"`.
+        kind: `"linear"`, `"activation"`, `"move"`, `"share"`, `"product"` or `"other"`.
         sources: numbers of the tensors that go in.
         target: number of the tensor that comes out.
         run: function of the tensors.
@@ -70,6 +83,9 @@ class Step:
         weights: linear steps: function without arguments that gives kernel and bias (or `None`).
         rule: linear steps: name and parameter of the LRP rule.
         positive: whether all inputs are known to be at least 0.
+        stand_in: share and product steps: linear function of the tensors that LRP goes back through in place of `run`.
+        portions: product steps: what part of the relevance each tensor takes.
+        layer: the layer or operation.
     """
 
     name: str
@@ -83,6 +99,8 @@ class Step:
     weights: Callable | None = None
     rule: tuple = field(default=())
     positive: bool = False
+    stand_in: Callable | None = None
+    portions: list = field(default_factory=list)
     layer: Any = None
 
 
@@ -101,13 +119,14 @@ class Steps:
         last = self.steps[-1]
         if (last.target == self.output and last.what in OUTPUTS) == from_logits:
             raise ValueError(
-                f"`from_logits` must be False for a network that ends with {' or '.join(OUTPUTS)}, and True for others. "
+                f"`from_logits` must be False for a network that ends with {' or '.join(OUTPUTS[:2])}, and True for others. "
                 f"Received: {from_logits}, and {last.what} ({last.name}) at the end"
             )
         if not from_logits:
             self.steps.pop()
             self.output = last.sources[0]
         self._mark_positive()
+        self._find_gates()
 
     # construction
 
@@ -150,12 +169,20 @@ class Steps:
         if isinstance(layer, IDENTITIES):
             return sources[0]
         kind, what = _kind(layer, node)
+        if kind == "identity":
+            return sources[0]
         if kind == "linear":
             return self._separable(layer, sources) if isinstance(layer, SEPARABLE) else self._linear(layer, sources)
         if kind == "activation" and what == "linear":
             return sources[0]
         normalises = isinstance(layer, layers.BatchNormalization) and kind == "share"
-        return self._add(layer, kind, sources, partial(_normalise, layer) if normalises else partial(_call, layer, node), what=what)
+        stand_in = None
+        if kind == "product":
+            stand_in = partial(_sum, isinstance(layer, keras.Layer))
+        elif kind == "share" and isinstance(layer, NORMALISATIONS):
+            stand_in = partial(_standardise, layer)
+        run = partial(_normalise, layer) if normalises else partial(_call, layer, node)
+        return self._add(layer, kind, sources, run, what=what, stand_in=stand_in)
 
     def _linear(self, layer, sources):
         product, group = _product(layer)
@@ -170,7 +197,7 @@ class Steps:
         return self._activation(layer, self._add(layer, "linear", [target], None, **second))
 
     def _activation(self, layer, target):
-        name = getattr(layer.activation, "__name__", "linear")
+        name = activation_name(layer)
         if name == "linear":
             return target
         kind = "other" if name in NOT_ELEMENTWISE else "activation"
@@ -196,10 +223,30 @@ class Steps:
         positive = set()
         for step in self.steps:
             step.positive = all(source in positive for source in step.sources)
-            if step.what in NOT_NEGATIVE or step.what == "Relu":
+            keeps = step.kind == "move" or step.what in ("Add", "Average", "Mean", "Multiply") or "Pooling" in step.what
+            if not isinstance(step.layer, keras.Layer):
+                # operations may have constants among their arguments
+                keeps = keeps and step.what not in ("Concatenate", "Stack", "Pad")
+                keeps = keeps and (len(step.sources) == 2 or step.what not in ("Add", "Multiply", "Maximum", "Minimum"))
+            if step.what in NOT_NEGATIVE or (step.positive and keeps):
                 positive.add(step.target)
-            elif step.positive and (step.kind == "move" or step.what in ("Add", "Average", "Mean") or "Pooling" in step.what):
-                positive.add(step.target)
+
+    def _find_gates(self):
+        """Say who takes the relevance of each product: the factors that are no gates, in equal parts; all, if all or none are."""
+        made_by = {step.target: step for step in self.steps}
+
+        def is_gate(number):
+            step = made_by.get(number)
+            if step is None:
+                return False
+            passes = step.kind == "move" or step.what in ("Rescaling", "Multiply", "Divide", "TrueDivide")
+            return step.what in GATES or (passes and len(step.sources) == 1 and is_gate(step.sources[0]))
+
+        for step in self.steps:
+            if step.kind == "product":
+                gated = [not is_gate(source) for source in step.sources]
+                takers = gated if any(gated) else [True] * len(gated)
+                step.portions = [taker / sum(takers) for taker in takers]
 
     # rules
 
@@ -236,12 +283,19 @@ class Steps:
 
     def check(self, method):
         """Name the layer that LRP has no rule for. The methods that differentiate take any layer."""
-        bad = next((step for step in self.steps if step.kind == "other"), None)
-        if method == "lrp" and bad is not None:
-            raise ValueError(
-                "`classifier` must be made of layers that LRP has a rule for (dense, convolution, pooling, batch normalisation, "
-                f"elementwise activation, sum, concatenation, reshaping, dropout). Received: {bad.what} {bad.name!r}"
-            )
+        if method != "lrp":
+            return
+        # nothing goes back through a gate
+        reached = {self.output}
+        for step in reversed(self.steps):
+            if step.target not in reached:
+                continue
+            if step.kind == "other":
+                raise ValueError(
+                    "`classifier` must be made of layers that LRP has a rule for (dense, convolution, pooling, normalisation, elementwise "
+                    f"activation, sum, product, concatenation, reshaping, dropout). Received: {step.what} {step.name!r}"
+                )
+            reached.update(source for source, portion in zip(step.sources, step.portions or [1.0] * len(step.sources)) if portion)
 
     # computation
 
@@ -262,7 +316,8 @@ class Steps:
                 continue
             inputs = [values[source] for source in step.sources]
             for source, part in zip(step.sources, self._pull(step, inputs, values[step.target], signal, method)):
-                signals[source] = signals[source] + part if source in signals else part
+                if part is not None:
+                    signals[source] = signals[source] + part if source in signals else part
         return signals.get(0, ops.zeros_like(values[0]))
 
     def _run(self, step, inputs):
@@ -273,7 +328,7 @@ class Steps:
         return z if bias is None else z + bias
 
     def _pull(self, step, inputs, output, signal, method):
-        """The signals of a step's inputs, given that of its output."""
+        """The signals of a step's inputs, given that of its output; `None` for a gate."""
         if method != "lrp":
             if step.kind == "activation" and method in ("deconvolution", "guided"):
                 signal = ops.relu(signal)
@@ -286,8 +341,12 @@ class Steps:
             return [signal]
         if step.kind == "move":
             return autodiff.vjp(partial(self._run, step), inputs, signal)[1]
+        if step.kind == "product":
+            # what of the output belongs to which place of each factor, the same as in a sum of them
+            parts = autodiff.vjp(step.stand_in, inputs, signal)[1]
+            return [portion * part if portion else None for portion, part in zip(step.portions, parts)]
         # in proportion to slope times input; activations are bounded multiples of what they hand on, so no epsilon is needed
-        slopes = autodiff.vjp(partial(self._run, step), inputs, divide(signal, output))[1]
+        slopes = autodiff.vjp(step.stand_in or partial(self._run, step), inputs, divide(signal, output))[1]
         return [x * slope for x, slope in zip(inputs, slopes)]
 
 
@@ -300,23 +359,45 @@ def _kind(layer, node):
     if getattr(layer, "data_format", None) == "channels_first":
         return "other", f"{what} with channels first"
     if not isinstance(layer, keras.Layer):
-        kind = OPERATIONS.get(what, "other")
-        return kind if kind != "share with a constant" else "share" if len(node.input_tensors) == 1 else "other", what
+        return _operation_kind(layer, node), what
+    if type(layer).__module__.startswith("keras.") and what in OF_APPLICATIONS:
+        return OF_APPLICATIONS[what], what
     if isinstance(layer, LINEAR):
         return "linear", what
     if isinstance(layer, (layers.Softmax, *ACTIVATIONS)):
-        what = getattr(getattr(layer, "activation", None), "__name__", what.lower())
-        what = "leaky" if getattr(layer, "negative_slope", 0) else what
-        return "other" if what in NOT_ELEMENTWISE else "activation", what
-    if isinstance(layer, layers.BatchNormalization) and layer.axis not in (-1, len(node.input_tensors[0].shape) - 1):
+        return _activation_kind(layer)
+    by_channel = isinstance(layer, (layers.BatchNormalization, layers.GroupNormalization))
+    if by_channel and layer.axis not in (-1, len(node.input_tensors[0].shape) - 1):
         return "other", f"{what} of another axis than the last"
     smooth = getattr(layer, "interpolation", "nearest") != "nearest"
-    return "move" if isinstance(layer, MOVES) and not smooth else "share" if smooth or isinstance(layer, SHARES) else "other", what
+    kinds = {"product": layers.Multiply, "move": () if smooth else MOVES, "share": SHARES}
+    return next((kind for kind, classes in kinds.items() if isinstance(layer, classes)), "share" if smooth else "other"), what
+
+
+def _activation_kind(layer):
+    what = activation_name(layer)
+    if getattr(layer, "negative_slope", 0):
+        what = "leaky"
+    elif getattr(layer, "max_value", None) is not None:
+        what = "relu6"
+    return "other" if what in NOT_ELEMENTWISE else "activation", what
+
+
+def _operation_kind(operation, node):
+    kind, tensors = OPERATIONS.get(type(operation).__name__, "other"), node.input_tensors
+    if kind == "product" and len(tensors) == 1:
+        return "share"
+    if kind == "quotient":
+        # linear in what is divided, not in what divides
+        return "share" if len(tensors) == 1 and node.arguments.args[0] is tensors[0] else "other"
+    return kind
 
 
 def _call(layer, node, inputs):
     """A layer or operation on other tensors than those it was drawn with."""
-    arguments, options = node.arguments.fill_in({id(t): v for t, v in zip(node.input_tensors, inputs)})
+    # by place: one tensor may stand at several
+    places = iter(inputs)
+    arguments, options = node.arguments.convert(lambda part: next(places) if isinstance(part, keras.KerasTensor) else part)
     if isinstance(layer, keras.Layer) and layer._call_has_training_arg:
         options["training"] = False
     return layer(*arguments, **options)
@@ -357,6 +438,37 @@ def _convolve_transposed(layer, x, kernel):
     )
 
 
+def _sum(expands, inputs):
+    """The sum of the factors of a product, broadcast as they are; `expands`: layers add axes behind the batch, operations before it."""
+    rank = max(len(v.shape) for v in inputs)
+    total = 0.0
+    for v in inputs:
+        total = total + (ops.expand_dims(v, tuple(range(1, 1 + rank - len(v.shape)))) if expands and len(v.shape) < rank else v)
+    return total
+
+
+def _standardise(layer, inputs):
+    """A normalisation of each sample by itself whose spread is a constant."""
+    x, axes = inputs[0], layer.axis
+    groups = isinstance(layer, layers.GroupNormalization)
+    if groups:
+        x = ops.reshape(x, (*ops.shape(x)[:-1], layer.groups, x.shape[-1] // layer.groups))
+        axes = [*range(1, len(x.shape) - 2), len(x.shape) - 1]
+    by_size = isinstance(layer, layers.RMSNormalization)
+    centred = x if by_size else x - ops.mean(x, axis=axes, keepdims=True)
+    epsilon = keras.config.epsilon() if layer.epsilon is None else layer.epsilon
+    spread = ops.stop_gradient(ops.mean(ops.square(centred), axis=axes, keepdims=True))
+    x = (x if getattr(layer, "rms_scaling", False) else centred) * ops.rsqrt(spread + epsilon)
+    x = ops.reshape(x, ops.shape(inputs[0])) if groups else x
+    # weights lie along the normalised axes, or along the channels of groups
+    rank = len(x.shape)
+    weighed = [rank - 1] if groups else [axis % rank for axis in axes]
+    shape = [n if i in weighed else 1 for i, n in enumerate(x.shape)]
+    scale, shift = layer.scale if by_size else getattr(layer, "gamma", None), getattr(layer, "beta", None)
+    x = x if scale is None else x * ops.reshape(ops.cast(scale, "float32"), shape)
+    return x if shift is None else x + ops.reshape(ops.cast(shift, "float32"), shape)
+
+
 def _affine(normalisation):
     """Scale and shift of a batch normalisation after training."""
     mean, variance = (ops.cast(v, "float32") for v in (normalisation.moving_mean, normalisation.moving_variance))
@@ -377,6 +489,28 @@ def _scaled(weights, normalisation, depthwise):
     (kernel, bias), (scale, shift) = weights(), _affine(normalisation)
     bias = shift if bias is None else bias * scale + shift
     return kernel * (ops.reshape(scale, kernel.shape[-2:]) if depthwise else scale), bias
+
+
+def activation_name(layer):
+    """Name of the activation that a layer ends with or is: `"linear"` for none, the class of an operation."""
+    if not hasattr(layer, "activation"):
+        name = type(layer).__name__
+        return name.lower() if isinstance(layer, keras.Layer) else name
+    # tf.nn.softmax is called softmax_v2
+    return getattr(layer.activation, "__name__", "linear").removesuffix("_v2")
+
+
+def linear_part(layer):
+    """A dense layer or convolution without its activation, as a function of float32 tensors; `None` for other layers."""
+    if not isinstance(layer, LINEAR) or isinstance(layer, SEPARABLE):
+        return None
+    product = _product(layer)[0]
+
+    def run(x):
+        kernel, bias = _weights(layer, "kernel")
+        return product(x, kernel) if bias is None else product(x, kernel) + bias
+
+    return run
 
 
 def is_graph(model):
