@@ -1,9 +1,9 @@
 """Texts of one's own: tables of texts and labels, folders of texts, columns of tagged words, and parallel texts."""
 
-import contextlib
 import csv
 import gzip
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def read_parallel(source, target):
     Raises:
         ValueError: naming the files, if they have different numbers of lines, or are not UTF-8.
     """
-    first, second = ([line.strip() for _, line in _lines(path)] for path in (source, target))
+    first, second = ([line.strip() for _, line in _numbered(path)] for path in (source, target))
     if len(first) != len(second):
         raise ValueError(f"`{source}` and `{target}` must have the same number of lines. Received: {len(first)} and {len(second)}")
     pairs = [pair for pair in zip(first, second) if all(pair)]
@@ -96,7 +96,7 @@ def read_conll(path, columns=("words", "pos", "chunks", "entities")):
             found[name].append([row[i] for row in rows])
         rows.clear()
 
-    for number, line in _lines(path):
+    for number, line in _numbered(path):
         row = line.split("\t") if "\t" in line.strip() else line.split()
         if not line.strip() or row[0] == "-DOCSTART-":
             end()
@@ -110,27 +110,29 @@ def read_conll(path, columns=("words", "pos", "chunks", "entities")):
     return found
 
 
-def open_text(path, newline="\n"):
-    """A text file in UTF-8 to read, with or without byte order mark, gzipped if it ends in `.gz`; only line feeds end a line."""
-    opener = gzip.open if Path(path).suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", newline=newline)
+def text_lines(path):
+    """The lines of a text file with their ends, one after the other; only line feeds end a line.
 
+    Args:
+        path: file in UTF-8, with or without byte order mark, gzipped if its name ends in `.gz`.
 
-def _lines(path):
-    """Pairs of number, from 1, and line without its end."""
+    Raises:
+        ValueError: naming file and line, if it is not UTF-8, or its end is missing.
+    """
     number = 0
-    with _named(path, lambda: number + 1), open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            yield number, line.rstrip("\r\n")
+    with (gzip.open if Path(path).suffix == ".gz" else open)(path, "rb") as stream:
+        try:
+            for number, line in enumerate(stream, start=1):
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"`{path}`, line {number}, must be text in UTF-8. Received: {error.object[:80]!r}") from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"`{path}`, behind line {number}, must be whole and gzipped. Received: {error}") from error
 
 
-@contextlib.contextmanager
-def _named(path, line):
-    """Errors of decoding as a `ValueError` that names file and line."""
-    try:
-        yield
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
-        raise ValueError(f"`{path}`, near line {line()}, must be readable text in UTF-8. Received: {error}") from error
+def _numbered(path):
+    """Pairs of number, from 1, and line without its end."""
+    return ((number, line.rstrip("\r\n")) for number, line in enumerate(text_lines(path), start=1))
 
 
 def _suffix(path):
@@ -140,14 +142,12 @@ def _suffix(path):
 def _texts_of_folders(folder):
     for name in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         for file in sorted(name.glob("*.txt")):
-            with _named(file, lambda: 1), open_text(file) as stream:
-                content = stream.read().strip()
-            yield content, name.name
+            yield "".join(text_lines(file)).strip(), name.name
 
 
 def _objects(path, text, label):
     """Text and class of each line of a JSONL file."""
-    for number, line in _lines(path):
+    for number, line in _numbered(path):
         if not line.strip():
             continue
         try:
@@ -165,25 +165,27 @@ def _objects(path, text, label):
 def _table(path, text, label):
     """Text and class of each row of a CSV or TSV file."""
     options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if _suffix(path) == ".tsv" else {"strict": True}
+    reader, columns, width = csv.reader(text_lines(path), **options), None, 0
+    while (row := _next_row(reader, path)) is not None:
+        if columns is None:
+            columns, width = _columns(path, row, text, label), len(row)
+            if not isinstance(text, int):
+                continue
+        if len(row) != width:
+            raise ValueError(f"`{path}`, line {reader.line_num}, must have {width} columns. Received: {len(row)}, {str(row)[:100]}")
+        name = row[columns[-1]].strip()
+        if label is not None and not name:
+            raise ValueError(f"`{path}`, line {reader.line_num}, must have the label {label!r}. Received: an empty one")
+        yield row[columns[0]], name
+
+
+def _next_row(reader, path):
+    """The next row that is not empty, or `None` at the end."""
     before = csv.field_size_limit(_LONGEST)
-    reader = None
     try:
-        with _named(path, lambda: reader.line_num if reader else 1), open_text(path, newline="") as stream:
-            reader = csv.reader(stream, **options)
-            columns, width = None, None
-            for row in reader:
-                if not row:
-                    continue
-                if columns is None:
-                    columns = _columns(path, row, text, label)
-                    width = len(row)
-                    if not isinstance(text, int):
-                        continue
-                if len(row) != width:
-                    raise ValueError(f"`{path}`, line {reader.line_num}, must have {width} columns. Received: {len(row)}, {str(row)[:100]}")
-                if label is not None and not row[columns[1]].strip():
-                    raise ValueError(f"`{path}`, line {reader.line_num}, must have the label {label!r}. Received: an empty one")
-                yield row[columns[0]], row[columns[1]].strip() if label is not None else ""
+        return next(filter(None, reader), None)
+    except csv.Error as error:
+        raise ValueError(f"`{path}`, line {reader.line_num}, must be a table with quotes in pairs. Received: {error}") from error
     finally:
         csv.field_size_limit(before)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from zoo import files
 from zoo.datasets.records import info
-from zoo.datasets.text_files import open_text
+from zoo.datasets.text_files import text_lines
 
 POS_TAGS = (
     *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
@@ -78,8 +78,7 @@ def read_conllu(lines):
         ValueError: naming the line, if it is none of CoNLL-U: ten columns that tabs separate, with numbers as first and as head.
     """
     if isinstance(lines, (str, os.PathLike)):
-        with open_text(lines) as stream:
-            return _sentences(stream, f"`{lines}`")
+        return _sentences(text_lines(lines), f"`{lines}`")
     return _sentences(lines, "`lines`")
 
 
