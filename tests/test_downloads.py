@@ -5,6 +5,7 @@ import http.server
 import io
 import threading
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,12 @@ def test_a_good_download_is_kept(fetch, server, capsys):
     assert fetch("whole") == path and server.asked == [("/whole", None)]
     assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
     assert capsys.readouterr().out == "", "progress goes to the error stream"
+
+
+def test_one_of_several_downloads(fetch, server):
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(fetch, ["whole"] * 4))
+    assert len(paths) == 1 and paths.pop().read_bytes() == CONTENT and len(server.asked) == 1
 
 
 def test_a_wrong_checksum_leaves_nothing(fetch):

@@ -1,11 +1,14 @@
 """Loaders of whole data sets: on small files of the same form, and on the real ones where `ZOO_DATA` holds them."""
 
 import gzip
+import importlib.util
 import io
 import json
 import lzma
 import os
+import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,3 +234,22 @@ def test_loaders_import_no_keras(tmp_path):
     np.savez(tmp_path / "a.npz", x=1)
     code = "import sys; from zoo import datasets; datasets.info('mnist'); datasets.movie_snippets(); assert 'keras' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+def test_the_page_repeats_the_records():
+    root = Path(datasets.__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("generate", root / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = (root / "docs" / "datasets.md").read_text()
+    assert page == generate.datasets_with_table(), "run python docs/generate.py"
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(records.records())
+    # the recipes are found by their calls: MemN2N's uses the simulator, not the files
+    used = {row[0].strip("| `"): row[-1] for row in rows}
+    assert "re_net.md" in used["mnist_5k"] and "td_lstm.md" in used["movie_snippets"] and "sa_lstm.md" in used["brown"]
+    assert used["babi.read"] == "- |"
+    # all that loads a data set is on the page
+    for recipe in (root / "applications").glob("*/train.py"):
+        for name in set(re.findall(r"datasets\.(\w+)\(", recipe.read_text())) & set(records.records()):
+            assert f"methods/{recipe.parent.name}.md" in used[name]

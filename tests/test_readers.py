@@ -209,6 +209,9 @@ def test_bad_images(write, tmp_path):
     whole.write_bytes(whole.read_bytes()[:3000])
     refused("3.png.*an image that Pillow reads", datasets.read_images, tmp_path / "set", size=(6, 8))
     refused("`size`", datasets.read_images, tmp_path / "set", size=6)
+    # to convert these would cut them off at 255
+    write("set/a/3.png", picture(channels=1).astype("uint16") * 200)
+    refused("3.png.*not of 8 bits a channel", datasets.read_images, tmp_path / "set", size=(6, 8))
 
 
 def test_images_and_masks(write, tmp_path):

@@ -200,7 +200,9 @@ def _download_all(missing, dataset):
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock), Progress(*columns, console=Console(stderr=True), transient=True) as bar, ThreadPoolExecutor(8) as pool:
             task = bar.add_task(dataset.name, total=sum(file.bytes for file, _ in missing))
-            list(pool.map(lambda pair: _download(*pair, lambda done: bar.advance(task, done)), missing))
+            # a single file in this thread, which an interrupt of the keyboard ends
+            each = pool.map if len(missing) > 1 else map
+            list(each(lambda pair: _download(*pair, lambda done: bar.advance(task, done)), missing))
     except (OSError, http.client.HTTPException) as error:
         url = missing[0][0].url if len(missing) == 1 else dataset.url
         raise DataUnavailable(_how_to_get(dataset, url, error)) from error

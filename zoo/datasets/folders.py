@@ -81,6 +81,8 @@ def pixels(file, mode=None, size=None, nearest=False):
         raise ImportError("Reading images needs pillow: pip install 'zoo-keras[image]'") from error
     try:
         with Image.open(file) as image:
+            if mode is not None and image.mode.startswith(("I", "F")):
+                raise ValueError(f"pixels of kind {image.mode}, not of 8 bits a channel")
             image = image if mode in (None, image.mode) else image.convert(mode)
             if size is not None and image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), Image.Resampling.NEAREST if nearest else Image.Resampling.BOX)
