@@ -204,8 +204,7 @@ def _download_all(missing, dataset):
             each = pool.map if len(missing) > 1 else map
             list(each(lambda pair: _download(*pair, lambda done: bar.advance(task, done)), missing))
     except (OSError, http.client.HTTPException) as error:
-        url = missing[0][0].url if len(missing) == 1 else dataset.url
-        raise DataUnavailable(_how_to_get(dataset, url, error)) from error
+        raise DataUnavailable(_how_to_get(dataset, [file for file, _ in missing], error)) from error
 
 
 def _download(file, place, advance):
@@ -260,10 +259,11 @@ def _receive(file, part, advance):
     return total
 
 
-def _how_to_get(dataset, url, error):
+def _how_to_get(dataset, missing, error):
     """The message of `DataUnavailable`: what the data set is, why it is missing, and how to lay it down by hand."""
-    first, number, folder = dataset.files[0].name, len(dataset.files), os.environ.get("ZOO_DATA") or "not set"
-    layout = f"`{first}`" if number == 1 else f"its {number} files, the first of them as `{first}`"
+    first, number, folder = missing[0].name, len(missing), os.environ.get("ZOO_DATA") or "not set"
+    layout = f"`{first}`" if number == 1 else f"`{first}` and {number - 1} more files (listed by `zoo.datasets.info`)"
+    url = missing[0].url if number == 1 else dataset.url
     others = "".join(f", or {copy.note or 'the copy'} as `{copy.name}`" for copy in dataset.copies if copy.name != first)
     return (
         f'The data set "{dataset.name}" ({dataset.title}, {dataset.size}) is neither in ZOO_DATA ({folder}) nor in the cache '

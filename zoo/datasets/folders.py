@@ -53,7 +53,7 @@ def read_masks(images, masks, size=None, values=None, grayscale=False):
     if not first or set(first) != set(second):
         alone = [first.get(name) or second[name] for name in sorted(set(first) ^ set(second))]
         raise ValueError(f"`images` and `masks` must hold files of the same names. Received: {len(alone)} without mate, {alone[:3]}")
-    names = sorted(first, key=natural)
+    names = sorted(first, key=_natural)
     x = _stacked([first[name] for name in names], "L" if grayscale else "RGB", size)
     y = [_mask(second[name], size, values) for name in names]
     for name, image, mask in zip(names, x, y):
@@ -92,7 +92,7 @@ def pixels(file, mode=None, size=None, nearest=False):
         raise ValueError(f"`{file}` must be an image that Pillow reads. Received: {error}") from error
 
 
-def natural(name):
+def _natural(name):
     """A key that sorts the numbers in names as numbers: `a2` before `a10`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(name))]
 
@@ -114,7 +114,7 @@ def _folder(folder):
 
 def _image_files(folder):
     found = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    return sorted((p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)), key=natural)
+    return sorted((p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)), key=_natural)
 
 
 def _stem(path, folder):
