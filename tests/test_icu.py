@@ -1,10 +1,12 @@
 """Series of intensive care from a small archive, against loops; scores of several labels against their definitions."""
 
 import gzip
-import zipfile
+import io
+import tarfile
 
 import numpy as np
 import pytest
+from repin import repin
 
 from zoo import datasets
 from zoo.metrics import f1_thresholds, multilabel_scores
@@ -16,7 +18,7 @@ STAYS = {
 OUTCOMES = "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n7,6,1,5,-1,0\n9,16,8,8,12,1\n"
 
 
-@pytest.fixture(params=["csv", "zip"])
+@pytest.fixture(params=["csv", "tar"])
 def stays(request, tmp_path, monkeypatch):
     folder = tmp_path / "physionet2012"
     folder.mkdir()
@@ -26,10 +28,14 @@ def stays(request, tmp_path, monkeypatch):
         lines = [f"{number},{row}" for number, table in rows.items() for row in table]
         (folder / "set-a.csv.gz").write_bytes(gzip.compress("\n".join(["RecordID,Time,Parameter,Value", *lines]).encode()))
     else:
-        with zipfile.ZipFile(folder / "set-a.zip", "w") as archive:
+        with tarfile.open(folder / "set-a.tar.gz", "w:gz") as archive:
             for number, table in rows.items():
-                archive.writestr(f"set-a/{number}.txt", "\n".join(["Time,Parameter,Value", *table]))
+                content = "\n".join(["Time,Parameter,Value", *table]).encode()
+                member = tarfile.TarInfo(f"./set-a/{number}.txt")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    repin(monkeypatch, "physionet2012", tmp_path)
     return datasets.physionet2012("a")
 
 

@@ -64,7 +64,7 @@ def ratings(folder):
     }
     for kind, text in lines.items():
         (folder / f"ml-100k.{kind}").write_text("\n".join(text) + "\n")
-    return lambda distribution, path: folder / path.rpartition("/")[2]
+    return lambda distribution, path, dataset: folder / path.rpartition("/")[2]
 
 
 def test_movielens_format(tmp_path, monkeypatch):

@@ -257,22 +257,17 @@ def test_touching_cells():
 
 def test_isbi_em_reads_local_files_and_refuses_others(tmp_path, monkeypatch):
     from PIL import Image
+    from repin import repin
 
-    from zoo import files
-    from zoo.datasets import microscopy
-
-    sums = []
     for kind in ("image", "label"):
         for i in range(30):
             file = tmp_path / f"isbi_em/data/membrane/train/{kind}/{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((8, 8), i if kind == "image" else 255 * (i % 2), "uint8")).save(file)
-            sums.append(f"{files.digest(file)}  data/membrane/train/{kind}/{i}.png\n")
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="SHA-256"):
         datasets.isbi_em()
-    (tmp_path / "sums").write_text("".join(sums))
-    monkeypatch.setattr(microscopy, "_SUMS", tmp_path / "sums")
+    repin(monkeypatch, "isbi_em", tmp_path)
     (x, y), (x_test, y_test) = datasets.isbi_em(test_size=5)
     assert x.shape == (25, 8, 8, 1) and x_test.shape == (5, 8, 8, 1) and y.shape == (25, 8, 8)
     np.testing.assert_allclose(x_test[:, 0, 0, 0] * 255, range(25, 30), rtol=1e-6)

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from repin import repin
 from scipy import ndimage
 
 from zoo import datasets
 from zoo.applications import DDFD
 from zoo.applications.ddfd import _ChannelNormalization
-from zoo.datasets import faces as faces_module
 from zoo.decoding import box_iou
 
 RNG = np.random.default_rng(0)
@@ -206,8 +206,7 @@ def test_orl_faces_are_read_and_checked(tmp_path, monkeypatch):
             (folder / f"{picture + 1}.pgm").write_bytes(b"P5\n92 112\n255\n" + pixels[person, picture].tobytes())
     with pytest.raises(ValueError, match="SHA-256"):
         datasets.orl_faces()
-    content = b"".join(b"P5\n92 112\n255\n" + one.tobytes() for one in pixels.reshape(400, -1))
-    monkeypatch.setattr(faces_module, "_SHA256", faces_module.hashlib.sha256(content).hexdigest())
+    repin(monkeypatch, "orl_faces", tmp_path)
     np.testing.assert_array_equal(datasets.orl_faces(), pixels.astype("float32") / 255)
 
 

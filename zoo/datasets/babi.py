@@ -10,7 +10,7 @@ numbered lines, facts and questions; a question carries its answer and the numbe
 The simulator follows the released data (version 1.2, 1000 questions a task): the world, the sentences and their frequencies, and the clock:
 after every two facts a person or object is drawn and asked about if the facts give the answer, until a story has five questions.
 Stories of tasks 2 and 3 have about the length of the released ones (27 for 23 and 60 for 74 facts).
-Tasks 1, 2, 3, 6 and 15 are written; another task is one more function in `TASKS`.
+Tasks 1, 2, 3, 6 and 15 are written; another task is one more function in `TASKS`. `read` gives the released files of all twenty.
 """
 
 import random
@@ -18,6 +18,9 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+
+from zoo import files
+from zoo.datasets.records import info
 
 ACTORS = ("Mary", "Sandra", "John", "Daniel")
 ROOMS = ("bedroom", "bathroom", "kitchen", "office", "garden", "hallway")
@@ -228,6 +231,31 @@ TASKS = {
 # --- files ---
 
 
+def read(task, part="train"):
+    """Stories of the released files (version 1.2, English, 1000 questions a task), CC BY 3.0.
+
+    Read from `ZOO_DATA/babi` if there, else downloaded from a pinned commit; `write` gives the text of the file back.
+
+    Args:
+        task: 1 to 20.
+        part: `"train"` or `"test"`.
+
+    Returns:
+        List of stories, each a list of `Line`.
+
+    Raises:
+        zoo.files.DataUnavailable: if it cannot be had.
+        ValueError: if there is no such task or part, or the file is not what the checksum says.
+    """
+    if task not in range(1, 21):
+        raise ValueError(f"`task` must be 1 to 20. Received: {task!r}")
+    if part not in ("train", "test"):
+        raise ValueError(f"`part` must be 'train' or 'test'. Received: {part!r}")
+    record = info("babi")
+    file = next(file for file in record.files if re.fullmatch(rf"babi/qa{task}_.*_{part}\.txt", file.name))
+    return parse(files.fetch(file, record).read_text(encoding="utf-8"))
+
+
 def write(stories):
     """The text of `stories` in the format of the original files; `parse` reads it back."""
     lines = []
@@ -248,10 +276,12 @@ def parse(text):
         ValueError: naming the first line that is not a numbered fact or question.
     """
     stories = []
-    for content in text.splitlines():
+    for place, content in enumerate(text.splitlines(), start=1):
         match = re.fullmatch(r"(\d+) ([^\t]+)(?:\t([^\t]+)(?:\t([\d ]*))?)?", content)
         if match is None or int(match[1]) != (1 if match[1] == "1" else len(stories[-1]) + 1 if stories else 1):
-            raise ValueError(f"`text` must hold lines of a bAbI file, numbered from 1 in each story. Received: {content[:100]!r}")
+            raise ValueError(
+                f"`text` must hold lines of a bAbI file, numbered from 1 in each story. Received: {content[:100]!r} in line {place}"
+            )
         if match[1] == "1":
             stories.append([])
         stories[-1].append(Line(match[2], match[3], tuple(map(int, (match[4] or "").split()))))

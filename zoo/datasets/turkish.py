@@ -1,6 +1,7 @@
 """Turkish sentences with parts of speech and dependencies: Google's Turkish treebanks of web texts and of Wikipedia."""
 
 from zoo import files
+from zoo.datasets.records import info
 from zoo.datasets.treebank import Sentence, read_conllu
 
 # what is called otherwise in `POS_TAGS`; proper nouns are told by their fine tag
@@ -26,8 +27,9 @@ def turkish_treebank(source="wiki"):
     """
     if source not in ("wiki", "web"):
         raise ValueError(f"`source` must be 'wiki' or 'web'. Received: {source!r}")
-    with open(files.packaged("turkish-treebanks", f"data/{source}.conllu"), encoding="utf-8") as stream:
-        return [whole_words(sentence) for sentence in read_conllu(stream)]
+    record = info("turkish_treebank")
+    file = next(file for file in record.files if source in file.name)
+    return [whole_words(sentence) for sentence in read_conllu(files.fetch(file, record))]
 
 
 def whole_words(sentence):

@@ -31,6 +31,7 @@ from zoo.text.tokens import name_lookup as name_lookup
 from zoo.text.tokens import window_features as window_features
 from zoo.text.tokens import word_features as word_features
 from zoo.text.tokens import word_lookup as word_lookup
+from zoo.text.vector_files import read_word_vectors as read_word_vectors
 from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors
 from zoo.text.vectors import vector_table as vector_table
 from zoo.text.words import PADDING as PADDING

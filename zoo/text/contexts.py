@@ -1,5 +1,8 @@
 """A text as its target (a word or phrase that a question is about) and the contexts on both sides of it."""
 
+import re
+import unicodedata
+
 from zoo.text.words import separate_words
 
 
@@ -36,16 +39,27 @@ def split_at(text, target):
 
     Args:
         text: a string.
-        target: a string that occurs in `text` (its first occurrence counts), or (first character, first character behind it).
+        target: words that occur in `text`, with capitals or without (their first occurrence counts; "cast" is none of "broadcast"), or
+            (first character, first character behind it).
+
+    Returns:
+        Three strings, which together are `text`.
 
     Raises:
         ValueError: if `target` is not in `text`, or empty.
     """
     if isinstance(target, str):
-        start = text.find(target)
+        places = re.finditer(f"(?={re.escape(target)})", text, re.IGNORECASE)
+        starts = (match.start() for match in places)
+        start = next((at for at in starts if _ends_word(text, at) and _ends_word(text, at + len(target))), -1)
         end = start + len(target)
     else:
         start, end = (int(place) for place in target)
     if not 0 <= start < end <= len(text) or not text[start:end].strip():
         raise ValueError(f"`targets` must be part of their texts, as a string or (start, end). Received: {target!r} for {text[:80]!r}")
     return text[:start], text[start:end], text[end:]
+
+
+def _ends_word(text, place):
+    """Whether a word may end before the character at `place`: not between two letters, digits or marks, as `separate_words` has them."""
+    return not all(unicodedata.category(char)[0] in "LNM" for char in text[max(place - 1, 0) : place + 1]) or place in (0, len(text))
