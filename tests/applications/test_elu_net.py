@@ -71,6 +71,35 @@ def test_cifar_networks(architecture, stacks):
     assert model.optimizer.momentum == 0.9
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_cifar_network_trains_from_the_start(seed):
+    """With He's initialisation, the paper's, the first losses are above 5, and then no number or no gradient is left."""
+    keras.utils.set_random_seed(seed)
+    model = ELUNet("cifar11", width=0.25)
+    # as smooth as photographs, standardised
+    x = np.random.default_rng(seed).normal(size=(96, 4, 4, 3)).astype("float32").repeat(8, 1).repeat(8, 2)
+    losses = Losses()
+    model.fit(x, np.arange(96) % 10, batch_size=16, epochs=2, callbacks=[losses], verbose=0)
+    assert np.max(losses.values) < 4 and np.all(np.isfinite(losses.values))
+
+
+class Losses(keras.callbacks.Callback):
+    """The running mean of the loss after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append(logs["loss"])
+
+
+@pytest.mark.parametrize("initializer, variance", [("auto", 1), ("he_normal", 2)])
+def test_initializer(initializer, variance):
+    kernel = numpy(ELUNet("cifar11", width=0.5, initializer=initializer).network.get_layer("stack3_conv1").kernel)
+    np.testing.assert_allclose(kernel.var(), variance / np.prod(kernel.shape[:3]), rtol=0.05)
+
+
 @pytest.mark.parametrize(
     "activation, alpha, function",
     [
