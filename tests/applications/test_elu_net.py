@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from zoo import plots
+from zoo import datasets, plots
 from zoo.applications import ELUNet
 from zoo.callbacks import ActivationStatistics
 
@@ -94,10 +94,21 @@ class Losses(keras.callbacks.Callback):
         self.values.append(logs["loss"])
 
 
-@pytest.mark.parametrize("initializer, variance", [("auto", 1), ("he_normal", 2)])
-def test_initializer(initializer, variance):
-    kernel = numpy(ELUNet("cifar11", width=0.5, initializer=initializer).network.get_layer("stack3_conv1").kernel)
-    np.testing.assert_allclose(kernel.var(), variance / np.prod(kernel.shape[:3]), rtol=0.05)
+@pytest.mark.parametrize("arguments, variance", [({}, 1), ({"initializer": "he_normal"}, 2), ({"activation": "relu"}, 2)])
+def test_initializer(arguments, variance):
+    """LeCun's for ELUs, else He's: the mean of the squares times the inputs of a unit."""
+    for architecture, layer in (("cifar11", "stack3_conv1"), ("autoencoder", "decoder1_net")):
+        kernel = numpy(ELUNet(architecture, width=0.5, **arguments).network.get_layer(layer).kernel)
+        np.testing.assert_allclose(kernel.var() * np.prod(kernel.shape[:-1]), variance, rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_autoencoder_trains_from_the_start(seed):
+    """From He's initialisation all pixels become 0 or 1, and the error stays at 95 or more."""
+    (x, _), _ = datasets.mnist_5k()
+    keras.utils.set_random_seed(seed)
+    error = ELUNet("autoencoder").fit(x[:1280], batch_size=64, epochs=3, verbose=0).history["loss"][-1]
+    assert error < np.sum((x - x.mean(0)) ** 2, axis=(1, 2, 3)).mean()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ Differences from the paper:
 3. Max-pooling follows each stack while the map is larger than one pixel (the first five stacks of a 32 x 32 image).
 4. The paper gives neither output nor loss of the autoencoder: sigmoid and squared error, summed over the pixels of an image.
 5. Dropout rates of "cifar18" are those of its fine-tuning; padding, crops, whitening and the later rises of the rates are left to the user.
-6. The CIFAR networks start from LeCun's distribution, half the variance of He's, which the paper takes: an ELU passes on more than half of
-   the variance that it gets, and pooling raises it, so that with He's their first logits are some 10 apart, and at the paper's rate of 0.01
-   they never recover (three of three seeds). `initializer="he_normal"` is the paper's.
+6. With ELUs the autoencoder and the CIFAR networks start from LeCun's distribution, half the variance of He's, which the paper takes: an
+   ELU passes on more than half of the variance that it gets, and pooling raises it. From He's the first logits of "cifar11" are some 10
+   apart, the autoencoder's pixels are all 0 or 1, and at 0.01, the paper's largest rate, neither recovers. `initializer="he_normal"` is
+   the paper's.
 """
 
 import keras
@@ -70,7 +71,8 @@ class ELUNet(Model):
         width: factor on the number of units of each hidden layer.
         input_shape: shape of an image; `None` means `(28, 28, 1)`, for the CIFAR networks `(32, 32, 3)`.
         num_classes: number of classes; the autoencoder has none.
-        initializer: of the kernels; `"auto"` is `"lecun_normal"` for the CIFAR networks, else the paper's `"he_normal"`.
+        initializer: of the kernels; `"auto"` is `"lecun_normal"` for ELUs in the autoencoder and the CIFAR networks, else the paper's
+            `"he_normal"`.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -152,7 +154,7 @@ class ELUNet(Model):
 
     def _kernels(self):
         if self.initializer == "auto":
-            return "lecun_normal" if self.architecture in STACKS else "he_normal"
+            return "lecun_normal" if self.activation == "elu" and self.architecture != "mnist" else "he_normal"
         return self.initializer
 
     def _activate(self, x, name):
