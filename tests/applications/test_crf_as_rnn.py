@@ -26,8 +26,10 @@ def scenes(n, size=(10, 13)):
 
 
 def test_the_papers_network():
-    """FCN-8s on VGG-16, with a narrow head for the memory of the test."""
-    model = CRFasRNN(head=16)
+    """FCN-8s on VGG-16, with a narrow head for the memory of the test; the default normalises in place of the biases."""
+    normalised = CRFasRNN(head=16).unary
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in normalised.layers) == 15
+    model = CRFasRNN(head=16, batch_normalization=False)
     widths = [3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6]
     expected = sum(9 * i * o + o for i, o in zip(widths, widths[1:]))
     assert expected == 14_714_688  # the convolutions of VGG-16

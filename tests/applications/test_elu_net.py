@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from zoo import plots
+from zoo import datasets, plots
 from zoo.applications import ELUNet
 from zoo.callbacks import ActivationStatistics
 
@@ -69,6 +69,46 @@ def test_cifar_networks(architecture, stacks):
     expected = [1e-2, 5e-3, 5e-4, 5e-5] if architecture == "cifar11" else [1e-2, 1e-3, 1e-3, 1e-3]
     np.testing.assert_allclose([schedule(s) for s in steps], expected, rtol=1e-5)
     assert model.optimizer.momentum == 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_cifar_network_trains_from_the_start(seed):
+    """With He's initialisation, the paper's, the first losses are above 5, and then no number or no gradient is left."""
+    keras.utils.set_random_seed(seed)
+    model = ELUNet("cifar11", width=0.25)
+    # as smooth as photographs, standardised
+    x = np.random.default_rng(seed).normal(size=(96, 4, 4, 3)).astype("float32").repeat(8, 1).repeat(8, 2)
+    losses = Losses()
+    model.fit(x, np.arange(96) % 10, batch_size=16, epochs=2, callbacks=[losses], verbose=0)
+    assert np.max(losses.values) < 4 and np.all(np.isfinite(losses.values))
+
+
+class Losses(keras.callbacks.Callback):
+    """The running mean of the loss after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.values.append(logs["loss"])
+
+
+@pytest.mark.parametrize("arguments, variance", [({}, 1), ({"initializer": "he_normal"}, 2), ({"activation": "relu"}, 2)])
+def test_initializer(arguments, variance):
+    """LeCun's for ELUs, else He's: the mean of the squares times the inputs of a unit."""
+    for architecture, layer in (("cifar11", "stack3_conv1"), ("autoencoder", "decoder1_net")):
+        kernel = numpy(ELUNet(architecture, width=0.5, **arguments).network.get_layer(layer).kernel)
+        np.testing.assert_allclose(kernel.var() * np.prod(kernel.shape[:-1]), variance, rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_autoencoder_trains_from_the_start(seed):
+    """From He's initialisation all pixels become 0 or 1, and the error stays at 95 or more."""
+    (x, _), _ = datasets.mnist_5k()
+    keras.utils.set_random_seed(seed)
+    error = ELUNet("autoencoder").fit(x[:1280], batch_size=64, epochs=3, verbose=0).history["loss"][-1]
+    assert error < np.sum((x - x.mean(0)) ** 2, axis=(1, 2, 3)).mean()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ edges of the image, and its gradient tells the network what it need not care abo
 Shapes: image `(batch, height, width, channels)` in [0, 1] -> logits `(batch, height, width, classes)`, any size.
 
 Differences from the paper:
-1. Weights start anew (no ImageNet); `batch_normalization=True` makes that practicable. The paper starts from a trained FCN-8s.
+1. Weights start anew (no ImageNet), which batch normalisation, the default here, makes practicable; the paper starts from a trained
+   FCN-8s and has none: `batch_normalization=False`.
 2. Upsampling is bilinear and fixed (FCN learns it from a bilinear start); convolutions pad themselves instead of a border of 100 pixels.
 3. The loss is a mean over pixels instead of a sum, which only scales the learning rate: the paper's 1e-13 is 2.5e-8 for 500 x 500 pixels,
    for a network that is trained. The default is 1e-3, for one that is not.
@@ -37,7 +38,7 @@ class CRFasRNN(Model):
         convolutions: number of convolutions of each level.
         head: channels of the two layers behind the last level.
         stride: of the finest score map; deeper ones are fused into it from level to level. 8 makes FCN-8s.
-        batch_normalization: whether to normalise behind each convolution; the paper does not.
+        batch_normalization: whether to normalise behind each convolution; the paper, which starts from trained weights, does not.
         dropout: rate behind the layers of the head.
         network: any Keras model from images to logits of the same size, in place of the arguments from `filters` on.
         ignore_class: label of pixels that count neither in the loss nor in the metrics, or `None`.
@@ -64,7 +65,7 @@ class CRFasRNN(Model):
         convolutions=(2, 2, 3, 3, 3),
         head=4096,
         stride=8,
-        batch_normalization=False,
+        batch_normalization=True,
         dropout=0.5,
         network=None,
         ignore_class=None,

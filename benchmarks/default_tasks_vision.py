@@ -1,0 +1,461 @@
+"""What the methods of images do with their default arguments on natural data: one task a method, for a benchmark of defaults.
+
+A task is a default-constructed model, the arguments of a short `fit` and a score on held-out data beside that of a trivial guess.
+`python benchmarks/default_tasks_vision.py unet 120` trains one for so many seconds and prints what came out.
+"""
+
+import argparse
+import io
+import resource
+import time
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import applications, datasets, files, losses, metrics
+
+# the seed of the choice of data of every task
+SEED = 0
+CLASSES, VOID = len(datasets.CAMVID_CLASSES), datasets.CAMVID_VOID
+
+
+@dataclass
+class Task:
+    """A method's natural task.
+
+    Args:
+        model: constructed with default arguments; only what has no default, or what the data dictate, is given.
+        fit: keyword arguments of `model.fit` for one run.
+        score: function without arguments -> (name, value, that of a trivial guess, whether higher is better), on held-out data.
+        verbs: name -> function without arguments.
+    """
+
+    model: object
+    fit: dict
+    score: object
+    verbs: dict = field(default_factory=dict)
+
+
+# --- data ---
+
+
+def mnist(test=2000):
+    """MNIST in its order: 60,000 images in [0, 1] and labels, and the first held-out ones."""
+    file = files.local("mnist/mnist.npz")
+    if file is None:
+        raise ImportError("MNIST must lie below ZOO_DATA, as mnist/mnist.npz")
+    with np.load(file) as arrays:
+        return (_pixels(arrays["x_train"][..., None]), arrays["y_train"].astype("int32")), (
+            _pixels(arrays["x_test"][:test, ..., None]),
+            arrays["y_test"][:test].astype("int32"),
+        )
+
+
+def cifar10(train=8000, test=1000):
+    """CIFAR-10 from its copy in JPEG: training images in [0, 1] and labels, held-out ones."""
+    from PIL import Image
+
+    file = files.local("cifar10/cifar10_jpeg_30k.npz")
+    if file is None:
+        raise ImportError("CIFAR-10 must lie below ZOO_DATA, as cifar10/cifar10_jpeg_30k.npz")
+    parts, rng = [], np.random.default_rng(SEED)
+    with np.load(file) as arrays:
+        for part, size in (("train", train), ("test", test)):
+            offsets, whole, labels = (arrays[f"{part}_{name}"] for name in ("offsets", "jpeg", "labels"))
+            chosen = rng.permutation(len(labels))[:size]
+            images = [np.asarray(Image.open(io.BytesIO(whole[offsets[i] : offsets[i + 1]].tobytes())).convert("RGB")) for i in chosen]
+            parts.append((_pixels(np.stack(images)), labels[chosen].astype("int32")))
+    return parts
+
+
+def _pixels(images):
+    return images.astype("float32") / 255
+
+
+def _standardised(train, test):
+    """Images with the mean and the deviation of each channel of the training images removed."""
+    mean, deviation = train.mean((0, 1, 2)), train.std((0, 1, 2))
+    return (train - mean) / deviation, (test - mean) / deviation
+
+
+def camvid(test=24):
+    """CamVid in 180 x 240 pixels: training frames and labels, some test frames spread over the sequence."""
+    train, _, (x, y) = datasets.camvid()
+    chosen = np.linspace(0, len(x) - 1, test).astype(int)
+    return train, (x[chosen], y[chosen])
+
+
+# --- scores ---
+
+
+def _majority(train, test):
+    """Accuracy of the most frequent class."""
+    return float(np.mean(np.asarray(test) == np.bincount(train).argmax()))
+
+
+def _accuracy(model, x, y, trivial, batch_size=64):
+    def score():
+        found = model.predict(x, batch_size=batch_size, verbose=0)
+        found = found if isinstance(found, np.ndarray) else found["probabilities"]
+        return "accuracy", float(np.mean(found.argmax(-1) == y)), trivial, True
+
+    return score
+
+
+def _mean_iou(model, train_labels, x, y, void=None, batch_size=2):
+    """Mean intersection over union; the trivial map is the most frequent class everywhere."""
+    kept = np.ones_like(y, bool) if void is None else y != void
+    counts = np.bincount(train_labels.ravel())
+    classes = len(counts) if void is None else void
+    common = np.full_like(y, counts[:classes].argmax())
+
+    def iou(found):
+        return float(np.nanmean(metrics.iou(y[kept], found[kept], classes)))
+
+    return lambda: ("mean IoU", iou(model.predict(x, batch_size=batch_size, verbose=0).argmax(-1)), iou(common), True)
+
+
+# --- tasks: classifiers ---
+
+
+def _classification(cls, data, fit, standardised=False, **arguments):
+    (x, y), (x_test, y_test) = data
+    if standardised:
+        x, x_test = _standardised(x, x_test)
+    model = cls(**arguments)
+    return Task(model, {"x": x, "y": y, **fit}, _accuracy(model, x_test, y_test, _majority(y, y_test)))
+
+
+def task_elu_net():
+    """Digits, the network of eight layers."""
+    return _classification(applications.ELUNet, mnist(), {"batch_size": 64, "epochs": 4})
+
+
+def task_elu_net_cifar11():
+    """CIFAR-10, the network of eleven convolutions."""
+    return _classification(applications.ELUNet, cifar10(), {"batch_size": 100, "epochs": 4}, True, architecture="cifar11")
+
+
+def task_elu_net_autoencoder():
+    """Digits through thirty numbers; the trivial reconstruction is the mean image."""
+    (x, _), (x_test, _) = mnist()
+    model = applications.ELUNet("autoencoder")
+    trivial = float(np.sum((x_test - x.mean(0)) ** 2, axis=(1, 2, 3)).mean())
+
+    def score():
+        return "squared error", float(np.sum((model.predict(x_test, verbose=0) - x_test) ** 2, axis=(1, 2, 3)).mean()), trivial, False
+
+    return Task(model, {"x": x, "batch_size": 64, "epochs": 4}, score, {"encode": lambda: model.encode(x_test[:64])})
+
+
+def task_gradient_noise_net():
+    """Digits."""
+    return _classification(applications.GradientNoiseNet, mnist(), {"batch_size": 64, "epochs": 25})
+
+
+def task_lsuv_net():
+    """CIFAR-10, standardised as the method wants."""
+    return _classification(applications.LSUVNet, cifar10(), {"batch_size": 128, "epochs": 4}, True)
+
+
+def task_grad_net():
+    """Digits."""
+    return _classification(applications.GradNet, mnist(), {"batch_size": 64, "epochs": 4})
+
+
+def task_re_net():
+    """Digits."""
+    return _classification(applications.ReNet, mnist(), {"batch_size": 32, "epochs": 1})
+
+
+def task_max_pooling_dropout_net():
+    """Digits."""
+    return _classification(applications.MaxPoolingDropoutNet, mnist(), {"batch_size": 100, "epochs": 4})
+
+
+def task_deep_lda():
+    """Digits, in batches of a thousand as in the paper."""
+    task = _classification(applications.DeepLDA, mnist(), {"batch_size": 1000, "epochs": 4})
+    # the classifier is fitted when training ends; a run that the clock cuts short fits it here
+    score, model, x, y = task.score, task.model, task.fit["x"], task.fit["y"]
+    task.score = lambda: (model.fit_lda(x[:5000], y[:5000]), score())[1]
+    task.verbs["classify"] = lambda: model.classify(x[:64])
+    return task
+
+
+def task_dynamic_capacity_net():
+    """A digit among pieces of others, 100 x 100 pixels."""
+    (x, y), (x_test, y_test) = mnist()
+    (x, y, _), (x_test, y_test, _) = datasets.cluttered_digits(x, y, 12000), datasets.cluttered_digits(x_test, y_test, 1000, seed=1)
+    task = _classification(applications.DynamicCapacityNet, ((x, y), (x_test, y_test)), {"batch_size": 64, "epochs": 3})
+    task.verbs["attend"] = lambda: task.model.attend(x_test[:16])
+    return task
+
+
+def perceptron(units=(1200, 1200), normalised=True):
+    """The network of the semi-supervised MNIST experiment of VAT's authors; gives logits."""
+    parts = [keras.Input((28, 28, 1)), keras.layers.Flatten()]
+    for width in (*units, 10):
+        parts.append(keras.layers.Dense(width))
+        parts += [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-6)] if normalised else []
+        parts += [keras.layers.ReLU()] if len(parts) < 2 + (3 if normalised else 2) * len(units) else []
+    return keras.Sequential([*parts, keras.layers.Activation("linear", dtype="float32")])
+
+
+class HalfLabelled(keras.utils.PyDataset):
+    """Random batches: labelled images first, then images whose label is withheld (-1).
+
+    Args:
+        images: `(n, 28, 28, 1)`.
+        labels: `(n,)`.
+        labelled: indices of the images whose label is known.
+        sizes: labelled and unlabelled images in a batch.
+        steps: number of batches.
+    """
+
+    def __init__(self, images, labels, labelled, sizes, steps):
+        super().__init__()
+        self.images, self.labels, self.labelled, self.sizes, self.steps = images, labels, labelled, sizes, steps
+        self.rng = np.random.default_rng(SEED)
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        known = self.rng.choice(self.labelled, self.sizes[0], replace=False)
+        other = self.rng.choice(len(self.images), self.sizes[1], replace=False)
+        return self.images[np.concatenate([known, other])], np.concatenate([self.labels[known], np.full(self.sizes[1], -1, "int32")])
+
+
+def task_vat():
+    """Digits, a hundred of them with a label; the trivial answer is that of the same network from the labels alone."""
+    (x, y), (x_test, y_test) = mnist()
+    rng = np.random.default_rng(SEED)
+    few = np.concatenate([rng.permutation(np.flatnonzero(y == c))[:10] for c in range(10)])
+    alone = perceptron()
+    alone.compile(keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(True))
+    alone.fit(x[few], y[few], batch_size=100, epochs=100, verbose=0)
+    trivial = _accuracy(alone, x_test, y_test, None)()[1]
+    model = applications.VAT(perceptron(), from_logits=True)
+    verbs = {
+        "virtual_adversarial_perturbation": lambda: model.virtual_adversarial_perturbation(x_test[:16]),
+        "local_distributional_smoothness": lambda: model.local_distributional_smoothness(x_test[:16]),
+    }
+    return Task(model, {"x": HalfLabelled(x, y, few, (100, 250), 3000)}, _accuracy(model, x_test, y_test, trivial), verbs)
+
+
+def task_distillation():
+    """Digits: a student of 800 units learns from a teacher that has seen all of them; the trivial answer is one class."""
+    (x, y), (x_test, y_test) = mnist()
+    teacher = perceptron(normalised=False)
+    teacher.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    teacher.fit(x, y, batch_size=256, epochs=1, verbose=0)
+    model = applications.Distillation(perceptron((800, 800), normalised=False), teacher, from_logits=True, teacher_from_logits=True)
+    return Task(model, {"x": x, "y": y, "batch_size": 64, "epochs": 2}, _accuracy(model, x_test, y_test, _majority(y, y_test)))
+
+
+# --- tasks: segmentation, detection ---
+
+
+def _street(cls, batch_size, **arguments):
+    (x, y), (x_test, y_test) = camvid()
+    model = cls(num_classes=CLASSES, ignore_class=VOID, **arguments)
+    score = _mean_iou(model, y[y != VOID], x_test, y_test, VOID)
+    return Task(model, {"x": x, "y": y, "batch_size": batch_size, "epochs": 4}, score)
+
+
+def task_crf_as_rnn():
+    """Street scenes, a frame a step."""
+    task = _street(applications.CRFasRNN, 1)
+    task.verbs["segment"] = lambda: task.model.segment(task.fit["x"][0])
+    return task
+
+
+def task_bayesian_seg_net():
+    """Street scenes, with the weights of the classes that the paper takes."""
+    (_, y), _ = camvid()
+    task = _street(applications.BayesianSegNet, 4, class_weights=losses.median_frequency_weights(y, CLASSES, VOID))
+    task.verbs["predict_with_uncertainty"] = lambda: task.model.predict_with_uncertainty(task.fit["x"][:1], samples=5)
+    return task
+
+
+def task_dilated_context_net():
+    """Street scenes."""
+    task = _street(applications.DilatedContextNet, 1)
+    task.verbs["segment"] = lambda: task.model.segment(task.fit["x"][0])
+    return task
+
+
+def task_unet():
+    """Membranes in electron micrographs, a tile a step."""
+    (x, y), (x_test, y_test) = datasets.isbi_em()
+    model = applications.UNet()
+    side = model.valid_size(256, 256)[0]
+    tiles = [(n, r, c) for n in range(len(x)) for r in (0, 512 - side) for c in (0, 512 - side)]
+    order = np.random.default_rng(SEED).permutation(len(tiles))
+    images, masks = (np.stack([a[n, r : r + side, c : c + side] for n, r, c in (tiles[i] for i in order)]) for a in (x, y))
+    truth = y_test[:4, :side, :side]
+    height, width = model.output_size(side, side)
+    top, left = (side - height) // 2, (side - width) // 2
+    inner = truth[:, top : top + height, left : left + width]
+    score = _mean_iou(model, masks, x_test[:4, :side, :side], inner)
+    return Task(
+        model,
+        {"x": images, "y": masks, "batch_size": 1, "epochs": 4},
+        score,
+        {"segment": lambda: model.segment(x_test[0, :256, :256])},
+    )
+
+
+class _Draws(keras.utils.PyDataset):
+    """Batches that a function of a random generator draws."""
+
+    def __init__(self, draw, steps):
+        super().__init__()
+        self.draw, self.steps, self.rng = draw, steps, np.random.default_rng(SEED)
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        return self.draw(self.rng)
+
+
+def _balanced(found, truth):
+    return float((np.mean(found[truth == 1] > 0) + np.mean(found[truth == 0] <= 0)) / 2)
+
+
+def task_deep_mask():
+    """Is there a nucleus in the middle of a patch: accuracy on as many patches with one as without."""
+    image, instances = datasets.nuclei()
+    image = np.repeat(np.sqrt(image)[..., None], 3, axis=-1)
+    model = applications.DeepMask()
+    train, test = (datasets.MaskPatches(image[None, :, part], instances[None, :, part]) for part in (slice(0, 336), slice(336, None)))
+    sizes = model.size, model.mask_size
+    x_test, y_test = test.draw(16, 16, *sizes, np.random.default_rng(1))
+
+    def score():
+        return "balanced accuracy", _balanced(model.predict(x_test, batch_size=8, verbose=0)["score"], y_test["object"]), 0.5, True
+
+    draws = _Draws(lambda rng: train.draw(8, 8, *sizes, rng), 400)
+    return Task(model, {"x": draws}, score, {"propose": lambda: model.propose(image[:120, :160], n=5, scales=[1.0])})
+
+
+def task_ddfd():
+    """Faces pasted on street scenes: accuracy on as many windows with one as without."""
+    faces = datasets.orl_faces()
+    (frames, _), (test_frames, _) = camvid()
+
+    def windows(people, street, seed):
+        scenes = datasets.face_scenes(faces[people].reshape(-1, 112, 92), street.mean(-1)[::20], 40, seed=seed)
+        return lambda rng, positives, negatives: _coloured(
+            datasets.training_windows(scenes[0], scenes[1], positives, negatives, model.window, rng)
+        )
+
+    model = applications.DDFD()
+    train, test = windows(slice(0, 32), frames, 0), windows(slice(32, 40), test_frames, 1)
+    x_test, y_test = test(np.random.default_rng(1), 24, 24)
+
+    def score():
+        found = np.reshape(ops.convert_to_numpy(model.predict(x_test, batch_size=16, verbose=0)), (len(x_test), -1))[:, -1]
+        return "balanced accuracy", _balanced(found - 0.5, y_test), 0.5, True
+
+    return Task(model, {"x": _Draws(lambda rng: train(rng, 16, 48), 400)}, score, {"detect": lambda: model.detect(test_frames[0])})
+
+
+def _coloured(pair):
+    return np.repeat(pair[0][..., None], 3, axis=-1), pair[1]
+
+
+# --- tasks: images ---
+
+
+def task_dcgan():
+    """Photographs of CIFAR-10 in 64 x 64 pixels; the distance between thumbnails of drawn and of real images, beside that of noise."""
+    (x, _), (x_test, _) = cifar10(4000, 500)
+    large, large_test = (2 * np.repeat(np.repeat(a, 2, 1), 2, 2) - 1 for a in (x, x_test))
+    model = applications.DCGAN()
+    noise = np.random.default_rng(SEED).uniform(-1, 1, large_test.shape).astype("float32")
+
+    def score():
+        return "distance of thumbnails", _frechet(model.sample(256, seed=0), large_test), _frechet(noise, large_test), False
+
+    return Task(
+        model, {"x": large, "epochs": 2}, score, {"sample": lambda: model.sample(16), "features": lambda: model.features(large[:16])}
+    )
+
+
+def _frechet(first, second):
+    """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
+    from scipy import linalg
+
+    (m, a), (n, b) = ((t.mean(0), np.cov(t.T)) for t in (_thumbnails(first), _thumbnails(second)))
+    return float(np.sum((m - n) ** 2) + np.trace(a + b - 2 * linalg.sqrtm(a @ b).real))
+
+
+def _thumbnails(images):
+    side = images.shape[1] // 4
+    return images.reshape(len(images), 4, side, 4, side, 3).mean((2, 4)).reshape(len(images), -1)
+
+
+TASKS = {name.removeprefix("task_"): function for name, function in list(globals().items()) if name.startswith("task_")}
+
+
+# --- one task for a while ---
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times steps, and ends training when the time is over."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.steps, self.start = seconds, [], time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Remember when the step ended."""
+        self.steps.append(time.perf_counter() - self.start)
+        if self.steps[-1] > self.seconds:
+            raise _Over
+
+
+class _Over(Exception):
+    """The time is over."""
+
+
+def main():
+    """Train one method for a while and print its row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=sorted(TASKS))
+    parser.add_argument("seconds", type=float, nargs="?", default=120)
+    args = parser.parse_args()
+    keras.utils.set_random_seed(SEED)
+    task = TASKS[args.task]()
+    before = task.score()
+    clock = _Clock(args.seconds)
+    try:
+        task.model.fit(**task.fit, callbacks=[clock], verbose=0)
+    except _Over:
+        pass
+    times = {name: _timed(verb) for name, verb in task.verbs.items()}
+    name, value, trivial, _ = task.score()
+    steps = np.diff(clock.steps)
+    print(
+        f"{args.task}: {task.model.count_params():,} parameters; first step {clock.steps[0]:.1f} s, "
+        f"later {np.median(steps) if len(steps) else np.nan:.3f} s; {len(clock.steps)} steps in {clock.steps[-1]:.0f} s; "
+        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB; "
+        f"{name} {before[1]:.4g} -> {value:.4g} (trivial {trivial:.4g}); verbs {times}",
+        flush=True,
+    )
+
+
+def _timed(verb):
+    verb()
+    start = time.perf_counter()
+    verb()
+    return round(time.perf_counter() - start, 3)
+
+
+if __name__ == "__main__":
+    main()
