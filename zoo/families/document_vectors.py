@@ -14,8 +14,8 @@ from zoo.model import Field, Model
 PREDICTIONS = ("hierarchical_softmax", "negative_sampling")
 # inference takes so many draws for all documents at a step, from so many sets of them in turn
 DRAWS, SETS = 64, 61
-# documents that are inferred at a time
-TOGETHER = 1024
+# documents that are inferred at a time, and words of all of them, unless one alone has more
+TOGETHER, MOST_WORDS = 1024, 2**20
 
 
 class DocumentVectors(Model):
@@ -187,15 +187,24 @@ class DocumentVectors(Model):
         if not (steps is None or steps >= 1):
             raise ValueError(f"`steps` must be at least 1. Received: {steps}")
         words, lengths = self._flat(texts)
-        # few widths, so that few graphs are compiled
-        width = self.run * 2 ** max(0, int(np.ceil(np.log2(max(lengths.max(), 1) / self.run))))
-        ids = np.zeros((len(lengths), width), "int32")
-        ids[np.arange(width) < lengths[:, None]] = words
-        steps = ops.convert_to_tensor(steps or self.steps, "int32")
+        starts, steps = np.cumsum(lengths) - lengths, ops.convert_to_tensor(steps or self.steps, "int32")
+        # few widths, so that few graphs are compiled; documents of one width go together, so that none waits for a longer one
+        widths = self.run * 2 ** np.ceil(np.log2(np.maximum(lengths / self.run, 1))).astype("int64")
+        vectors = np.zeros((len(lengths), self.dim), "float32")
+        for width in np.unique(widths):
+            chosen, together = np.flatnonzero(widths == width), max(1, min(TOGETHER, MOST_WORDS // width))
+            for part in np.split(chosen, range(together, len(chosen), together)):
+                inside = np.arange(width) < lengths[part, None]
+                ids = np.zeros(inside.shape, "int32")
+                ids[inside] = words[(starts[part, None] + np.arange(width))[inside]]
+                vectors[part] = ops.convert_to_numpy(self._inference(int(width))(ids, steps))
+        return vectors
+
+    def _inference(self, width):
+        """The compiled `_descend` for documents of one width."""
         if width not in self._infer:
             self._infer[width] = autodiff.compiled(self._descend, self)
-        parts = [self._infer[width](ids[i : i + TOGETHER], steps) for i in range(0, len(ids), TOGETHER)]
-        return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+        return self._infer[width]
 
     def _descend(self, words, steps):
         """Vectors `(batch, dim)` for ids `(batch, any)`: `steps` passes over each document, a run of every document at a time."""
@@ -229,7 +238,8 @@ class DocumentVectors(Model):
         words = ops.take_along_axis(words, order, axis=1)
         number = -(-width // self.run)
         words = ops.pad(words, [[0, 0], [self.halo, number * self.run - width + self.halo]])
-        return ops.stack([words[:, i * self.run : (i + 1) * self.run + 2 * self.halo] for i in range(number)])
+        places = np.arange(number)[:, None] * self.run + np.arange(self.run + 2 * self.halo)
+        return ops.transpose(ops.take(words, places.astype("int32"), axis=1), (1, 0, 2))
 
     def _draws(self):
         """Fixed draws for inference, which is to give the same vector each time and on each backend, `(SETS, DRAWS)`."""
