@@ -18,13 +18,14 @@ from keras import layers, ops
 
 from zoo import text
 from zoo.families.classification import Classifier
+from zoo.families.word_vectors import WordVectors
 from zoo.model import Field
 
 VARIANTS = ("lstm", "td-lstm", "tc-lstm")
 MERGES = {"concat": layers.Concatenate, "mean": layers.Average, "sum": layers.Add}
 
 
-class TDLSTM(Classifier):
+class TDLSTM(WordVectors, Classifier):
     """The three networks of the paper (arXiv 1512.01100), sections 2.1 to 2.3.
 
     Args:
@@ -134,22 +135,8 @@ class TDLSTM(Classifier):
         """Adam with clipped gradients; the paper's gradient descent (section 3.1) hardly moves, see difference 4."""
         return keras.optimizers.Adam(1e-3, clipnorm=200.0)
 
-    def load_word_vectors(self, vectors, seed=0):
-        """Start from given word vectors; words without one are drawn from U(-a, a) with the variance of the given ones.
-
-        Args:
-            vectors: word -> vector of `embedding_size` numbers: a dict, or gensim's `KeyedVectors`.
-            seed: of the draws.
-
-        Returns:
-            The share of the vocabulary that has a vector.
-
-        Raises:
-            ValueError: if no word is known, or the vectors have another size.
-        """
-        table, coverage = text.vector_table(self.vocabulary, vectors, self.embedding_size, seed)
-        self.network.get_layer("word_vectors").set_weights([table])
-        return coverage
+    def _word_tables(self):
+        return [self.network.get_layer("word_vectors").embeddings]
 
     @classmethod
     def example_config(cls):

@@ -14,6 +14,8 @@ from zoo.model import Field, Model
 PREDICTIONS = ("hierarchical_softmax", "negative_sampling")
 # inference takes so many draws for all documents at a step, from so many sets of them in turn
 DRAWS, SETS = 64, 61
+# passes of inference before there was a `fit`
+STEPS = 5
 # documents that are inferred at a time, and words of all of them, unless one alone has more
 TOGETHER, MOST_WORDS = 1024, 2**20
 
@@ -40,7 +42,7 @@ class DocumentVectors(Model):
                 f"`counts` must be positive, one for each of the {len(self.vocabulary)} words. Received: {str(self.counts)[:100]}"
             )
         for name in ("num_documents", "dim", "length", "run", "steps"):
-            if getattr(self, name) < 1:
+            if not (name == "steps" and self.steps is None) and getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
         if prediction not in PREDICTIONS:
             raise ValueError(f"`prediction` must be one of {PREDICTIONS}. Received: {prediction!r}")
@@ -97,7 +99,7 @@ class DocumentVectors(Model):
 
     def call(self, x, training=False):
         """Vectors `(batch, dim)`: of known documents where `x` is a batch of `zoo.text.Chunks`, else inferred for ids `(batch, length)`."""
-        return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps)
+        return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps or STEPS)
 
     def fit(self, x=None, y=None, epochs=1, batch_size=128, **kwargs):
         """Train. Document i is the i-th of `x`; sub-sampled and cut into runs anew in every epoch.
@@ -119,6 +121,9 @@ class DocumentVectors(Model):
             raise ValueError("`y` and `sample_weight` must be None. Received: targets or weights, which this method does not use")
         if not isinstance(x, keras.utils.PyDataset):
             x = self.chunks(x, batch_size)
+        if self.steps is None:
+            # kept with the constructor's arguments, so that a saved model infers as this one; `predict` is compiled with it
+            self.steps, self.predict_function, self.test_function = epochs, None, None
         return super().fit(x, epochs=epochs, **kwargs)
 
     def chunks(self, x, batch_size=128):
@@ -179,7 +184,8 @@ class DocumentVectors(Model):
 
         Args:
             texts: list of strings, of lists of words, or ids `(documents, any)`.
-            steps: passes over each document; `steps` of the constructor by default.
+            steps: passes over each document; by default `steps` of the constructor, or as many as the first `fit` had epochs. With fewer
+                passes than that vectors are shorter than those of `documents`, with more they are longer.
 
         Returns:
             Array `(documents, dim)` float32. A document without a known word gets zeros.
@@ -187,7 +193,7 @@ class DocumentVectors(Model):
         if not (steps is None or steps >= 1):
             raise ValueError(f"`steps` must be at least 1. Received: {steps}")
         words, lengths = self._flat(texts)
-        starts, steps = np.cumsum(lengths) - lengths, ops.convert_to_tensor(steps or self.steps, "int32")
+        starts, steps = np.cumsum(lengths) - lengths, ops.convert_to_tensor(steps or self.steps or STEPS, "int32")
         # few widths, so that few graphs are compiled; documents of one width go together, so that none waits for a longer one
         widths = self.run * 2 ** np.ceil(np.log2(np.maximum(lengths / self.run, 1))).astype("int64")
         vectors = np.zeros((len(lengths), self.dim), "float32")
@@ -195,9 +201,10 @@ class DocumentVectors(Model):
             chosen, together = np.flatnonzero(widths == width), max(1, min(TOGETHER, MOST_WORDS // width))
             for part in np.split(chosen, range(together, len(chosen), together)):
                 inside = np.arange(width) < lengths[part, None]
-                ids = np.zeros(inside.shape, "int32")
-                ids[inside] = words[(starts[part, None] + np.arange(width))[inside]]
-                vectors[part] = ops.convert_to_numpy(self._inference(int(width))(ids, steps))
+                # few numbers of documents as well; those behind the last are empty
+                ids = np.zeros((min(together, 1 << (len(part) - 1).bit_length()), width), "int32")
+                ids[: len(part)][inside] = words[(starts[part, None] + np.arange(width))[inside]]
+                vectors[part] = ops.convert_to_numpy(self._inference(int(width))(ids, steps))[: len(part)]
         return vectors
 
     def _inference(self, width):
@@ -306,7 +313,7 @@ class DocumentVectors(Model):
 
     def signatures(self):
         """`serve`: vectors of texts; `ids`: vectors of ids as `encode` gives them."""
-        infer = lambda words: {self.output_name: self._descend(words, self.steps)}  # noqa: E731
+        infer = lambda words: {self.output_name: self._descend(words, self.steps or STEPS)}  # noqa: E731
         return {
             "serve": (lambda texts: infer(ops.cast(self.vectorization(texts), "int32")), [Field("text", (), "string")]),
             "ids": (infer, self.input_fields()),
