@@ -54,7 +54,8 @@ def test_cooccurrence_vectors_are_the_singular_vectors_of_the_information():
                 counts[words.index(one), words.index(other)] += 1 <= abs(i - j) <= 2
     information = np.log(np.maximum(counts, 1e-9) * counts.sum() / np.outer(counts.sum(0), counts.sum(1)))
     left, values, _ = np.linalg.svd(np.maximum(information, 0))
-    found = text.cooccurrence_vectors(lines, words, 3, window=2)
+    known, found = text.cooccurrence_vectors(lines, words, 3, window=2)
+    assert known == words
     expected = left[:, :3] * np.sqrt(values[:3])
     signs = np.sign((found * expected).sum(0))
     expected = expected * signs

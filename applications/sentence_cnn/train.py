@@ -39,11 +39,11 @@ def main():
         (texts, labels), (test_texts, test_labels) = datasets.movie_snippets(seed=seed)
         texts, labels = texts[:size], labels[:size]
         words = text.learn_vocabulary(texts, min_count=2)
-        vectors = dict(zip(words, text.cooccurrence_vectors(text.tokenize(texts), words, NETWORK["embedding_size"])))
+        vectors = text.cooccurrence_vectors(text.tokenize(texts), words, NETWORK["embedding_size"])
 
         def load(model, arguments, vectors=vectors):
             if model.channels != "rand":
-                model.load_word_vectors(vectors)
+                model.load_word_vectors(*vectors)
             if not kept:
                 # the first model is the baseline of the first seed, the preset
                 kept.append(model)

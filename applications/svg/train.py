@@ -39,7 +39,7 @@ LIGHT_RATES = {REPLAY: 1e-2, "SVG(inf)": 1e-2, PLANNER: 1e-2}
 # one setting for all arms
 PENDULUM = {"hidden": (64,), "critic_hidden": (64, 64), "std": "fixed", "initial_std": 1.0, "action_limit": 2.0, "gamma": 0.95}
 PENDULUM |= {"critic_rate": 3e-3, "model_rate": 3e-3, "clip_norm": 1.0, "batch_size": 128, "learning_starts": 800, "target_update": 40}
-PENDULUM |= {"update_period": 4, "horizon": 50, "trajectories": 4}
+PENDULUM |= {"update_period": 4, "horizon": 50, "trajectories": 4, "kl_weight": 0.0}
 NOTES = f"""Linear-quadratic problem: a noisy double integrator, 40 steps, discount {GAMMA}, policy a = {GAIN[0].tolist()} s + {STD} eta.
 Model and critic learn from {GRADIENT_STEPS} steps of it; then the gradient is estimated {ESTIMATES} times, each from {TRAJECTORIES} new
 trajectories. The likelihood ratio takes the same ones, with the mean of each time as a baseline. Damage: normal noise of {DAMAGE} on all
@@ -71,7 +71,15 @@ def gradients(variant, seed, steps):
         "horizon": env.horizon,
         "trajectories": 20,
     }
-    rates = {"policy_rate": 0.0, "critic_rate": 3e-3, "model_rate": 3e-3, "batch_size": 256, "target_update": 20, "update_period": 20}
+    rates = {
+        "policy_rate": 0.0,
+        "kl_weight": 0.0,
+        "critic_rate": 3e-3,
+        "model_rate": 3e-3,
+        "batch_size": 256,
+        "target_update": 20,
+        "update_period": 20,
+    }
     updates = {"model_updates": 40 if variant == "svg_inf" else 1}
     agent = SVG((2,), (1,), variant, reward=QuadraticReward(env.q, env.r), **sizes, **rates, **updates)
     agent.policy.mean.kernel.assign(GAIN.T)

@@ -44,7 +44,7 @@ def learnt(name, vocabulary, vectors, seed, epochs, train, test):
     keras.utils.set_random_seed(seed)
     model = TDLSTM(vocabulary, 2, ["negative", "positive"], length=LENGTH, embedding_size=SIZE, units=SIZE, initial_range=None, **arguments)
     if given:
-        model.load_word_vectors(vectors, seed)
+        model.load_word_vectors(*vectors, seed=seed)
     model.compile(keras.optimizers.Adam(RATE))
     held_out = (model.encode(*test[:2]), test[2])
     history = model.fit(model.encode(*train[:2]), train[2], batch_size=BATCH, epochs=epochs, validation_data=held_out, verbose=0).history
@@ -80,7 +80,7 @@ def main():
         train, test = datasets.movie_targets(rounds=1 if args.quick else 3, seed=seed)
         vocabulary = text.learn_vocabulary(train[0], min_count=3)
         lines = plain + text.tokenize(datasets.movie_snippets(seed=seed)[0][0])
-        vectors = dict(zip(vocabulary, text.cooccurrence_vectors(lines, vocabulary, SIZE)))
+        vectors = text.cooccurrence_vectors(lines, vocabulary, SIZE)
         for name in ARMS:
             model, history = learnt(name, vocabulary, vectors, seed, epochs, train, test)
             shipped = shipped or model

@@ -73,12 +73,27 @@ def test_length():
         CharCNN(length=122)
 
 
-def test_learning_rate_is_halved():
+def test_learning_rate_is_halved_after_updates():
+    # after 15,000 of them, however few texts an epoch of `fit` has; a second `fit` goes on counting
     model = small()
-    rates = []
-    watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: rates.append(float(model.optimizer.learning_rate)))
-    model.fit(**model.example_data(4), epochs=36, callbacks=[watch], verbose=0)
-    np.testing.assert_allclose(rates, [0.01 / 2 ** min(epoch // 3, 10) for epoch in range(36)], rtol=1e-5)
+    data = model.example_data(4)
+    for _ in range(2):
+        model.fit(**data, epochs=20, batch_size=4, verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    assert int(model.optimizer.iterations) == 40
+    model.optimizer.iterations.assign(14_999)
+    model.fit(**data, verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.005)
+    model.fit(**data, verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.005)
+
+
+def test_reads_backward_by_default():
+    assert CharCNN().network.get_layer("quantization").backward
+    # of a longer text the beginning, the last of its characters first
+    model = small(backward=True)
+    found = ops.convert_to_numpy(model.network.get_layer("quantization")(model.encode(["abc" * 20])))
+    np.testing.assert_array_equal(found[0], one_hot("abc" * 20, model.alphabet, model.length, True))
 
 
 def test_characters_are_dropped_in_training_only():

@@ -36,7 +36,7 @@ def test_with_words_alone_it_is_pv_dbow():
     arguments = {"dim": 4, "length": 8, "run": 4}
     keras.utils.set_random_seed(0)
     ours = DVNgram.from_texts(LINES, ngrams=1, **arguments)
-    other = ParagraphVectors.from_texts(LINES, train_words=False, prediction="negative_sampling", **arguments)
+    other = ParagraphVectors.from_texts(LINES, train_words=False, sample=0, prediction="negative_sampling", **arguments)
     for model in (ours, other):
         model.predict_words.table.assign(np.random.default_rng(1).normal(size=model.predict_words.table.shape))
         assert len(model.trainable_variables) == 2
@@ -65,3 +65,27 @@ def test_refusals():
             DVNgram(**{**config, name: bad})
     with pytest.raises(ValueError, match="`words` have no vectors"):
         DVNgram(**config).vector("cat")
+
+
+def test_defaults_are_those_of_the_authors_code():
+    model = DVNgram(["a", "b"], [2, 1], 2)
+    found = model.dim, model.learning_rate, model.negative, model.ngrams, model.sample
+    assert found == (500, 0.025, 5, 3, 0)
+
+
+def test_a_long_text_is_cut_behind_a_word_and_not_behind_a_kind_of_ngram():
+    words = [f"w{i}" for i in range(40)]
+    model = DVNgram.from_texts([" ".join(words)], dim=3, length=20, ngrams=3)
+    model.predict_words.table.assign(np.random.default_rng(0).normal(size=model.predict_words.table.shape))
+    # 7 words, 6 bigrams, 5 trigrams; an eighth word would make 21
+    ids = model.encode([" ".join(words)])
+    expected = [*words[:7], *(" ".join(words[i : i + 2]) for i in range(6)), *(" ".join(words[i : i + 3]) for i in range(5))]
+    assert [model.vocabulary[i - 2] for i in ids[0] if i] == expected
+    # what an export gives is what `infer` gives of these words
+    np.testing.assert_allclose(model.predict(ids, verbose=0), model.infer([" ".join(words[:7])]), atol=1e-6)
+    # 600 words with the default length lose nothing
+    text = " ".join(words * 15)
+    model = DVNgram.from_texts([text], dim=3)
+    model.predict_words.table.assign(np.random.default_rng(0).normal(size=model.predict_words.table.shape))
+    assert (model.encode([text]) > 0).sum() == 1797
+    np.testing.assert_allclose(model.predict(model.encode([text]), verbose=0), model.infer([text]), atol=1e-5)

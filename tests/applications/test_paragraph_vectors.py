@@ -198,3 +198,47 @@ def test_quality_is_gensims():
     assert expected > 0.8 and found > expected - 0.05
     assert sorted(model.vocabulary) == sorted(theirs.wv.key_to_index)
     assert model.counts == [theirs.wv.get_vecattr(w, "count") for w in model.vocabulary] == text.count_words(texts, model.vocabulary)
+
+
+def test_a_long_document_costs_the_others_nothing(monkeypatch):
+    model = small()
+    shapes, inference = [], model._inference
+
+    def watched(width):
+        def run(ids, steps):
+            shapes.append(ids.shape)
+            return inference(width)(ids, steps)
+
+        return run
+
+    monkeypatch.setattr(model, "_inference", watched)
+    rng = np.random.default_rng(0)
+    short = [[str(word) for word in rng.choice(model.vocabulary, 3)] for _ in range(40)]
+    long = [str(word) for word in rng.choice(model.vocabulary, 300)]
+    together = model.infer([*short[:20], long, *short[20:]], steps=2)
+    assert sum(rows * width for rows, width in shapes) < 64 * model.run + 2 * 300
+    np.testing.assert_allclose(np.delete(together, 20, axis=0), model.infer(short, steps=2), atol=1e-6)
+    np.testing.assert_allclose(together[20], model.infer([long], steps=2)[0], atol=1e-6)
+
+
+def test_inference_makes_as_many_passes_as_training():
+    texts = ["a b c d", "c d e"]
+    model = ParagraphVectors.from_texts(texts, dim=4, sample=0)
+    ids = model.encode(texts)
+    # before training there are 5; `predict` was compiled with them
+    np.testing.assert_allclose(model.predict(ids, verbose=0), model.infer(texts, steps=5), atol=1e-6)
+    model.fit(texts, epochs=3, verbose=0)
+    for found in (model.infer(texts), model.predict(ids, verbose=0), model.from_config(model.get_config()).steps):
+        np.testing.assert_allclose(found, 3 if np.ndim(found) == 0 else model.infer(texts, steps=3), atol=1e-6)
+    model.fit(texts, epochs=2, verbose=0)
+    assert model.steps == 3
+    model = ParagraphVectors.from_texts(texts, dim=4, steps=7)
+    model.fit(texts, verbose=0)
+    assert model.steps == 7
+
+
+def test_capitals_do_not_matter_in_lists_of_words():
+    lists = [["The", "cat"], ["the", "CAT", "sat"]]
+    model = ParagraphVectors.from_texts(lists, dim=4)
+    assert model.vocabulary == ["cat", "the", "sat"] and model.counts == [2, 2, 1]
+    np.testing.assert_array_equal(model.infer(lists), model.infer([" ".join(words) for words in lists]))

@@ -109,8 +109,8 @@ def test_word_vectors():
         assert np.abs(table[1002:]).max() <= 0.7 * 3**0.5 * 1.02
     with pytest.raises(ValueError, match="`channels`"):
         small(channels="rand").load_word_vectors(given)
-    for bad in ({"other": np.zeros(6)}, {"w1": np.zeros(5)}):
-        with pytest.raises(ValueError, match="`vectors`"):
+    for bad, name in (({"other": np.zeros(6)}, "`words`"), ({"w1": np.zeros(5)}, "`vectors`")):
+        with pytest.raises(ValueError, match=name):
             model.load_word_vectors(bad)
 
 
@@ -179,3 +179,44 @@ def test_refusals():
             call("one text")
     with pytest.raises(ValueError, match="`label`"):
         small().highlights(["a"], label=3)
+
+
+def test_one_hot_input_is_a_convolution_over_one_hot_vectors():
+    model = small(channels="one-hot")
+    ids = model.encode(TEXTS)
+    vectors = ops.one_hot(ids, model.num_symbols) * (ids != 0)[..., None]
+    for size, maps, name in zip(model.region_sizes, model.regions(ids), ("region0", "region1")):
+        kernel, bias = model.regions.get_layer(name).get_weights()
+        peer = keras.layers.Conv1D(model.feature_maps, size, activation=model.activation)
+        peer.build(vectors.shape)
+        peer.set_weights([kernel.reshape(model.num_symbols, size, -1).transpose(1, 0, 2), bias])
+        assert np.abs(kernel).max() == pytest.approx(np.abs(peer.kernel_initializer(peer.kernel.shape)).max(), rel=0.2)
+        np.testing.assert_allclose(maps, peer(vectors), atol=1e-5)
+    before = [ops.convert_to_numpy(v) for v in model.regions.weights]
+    model.fit(**model.example_data(4), verbose=0)
+    assert all(np.any(ops.convert_to_numpy(v) != old) for v, old in zip(model.regions.weights, before))
+    with pytest.raises(ValueError, match="`channels`"):
+        model.load_word_vectors({"cat": np.zeros(6)})
+
+
+@pytest.mark.parametrize("channels", ["static", "non-static", "multichannel"])
+def test_warns_of_word_vectors_that_were_never_given(channels, recwarn):
+    data = small().example_data(4)
+    with pytest.warns(UserWarning, match="load_word_vectors"):
+        small(channels=channels).fit(**data, verbose=0)
+    recwarn.clear()
+    given, saved, rand = (small(channels=name) for name in (channels, channels, "rand"))
+    given.load_word_vectors(["cat", "mat"], np.ones((2, 6)))
+    saved.set_weights(given.get_weights())
+    for model in (given, saved, rand):
+        model.fit(**data, verbose=0)
+    assert not [warning for warning in recwarn if "load_word_vectors" in str(warning.message)]
+
+
+def test_search_space_is_the_studys():
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    SentenceCNN.search_space(hp)
+    assert next(one for one in hp.space if one.name == "largest_region").max_value == 25
+    assert len(next(one for one in hp.space if one.name == "activation").values) == 7

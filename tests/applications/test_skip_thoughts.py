@@ -22,7 +22,9 @@ def sigmoid(x):
 
 def gru(layer, inputs, context=None):
     """States of the paper's equations for one sentence, float64."""
-    kernel, recurrent, bias = (ops.convert_to_numpy(w).astype("float64") for w in (layer.kernel, layer.cell.kernel, layer.bias))
+    weights = (layer.kernel, layer.cell.gates_kernel, layer.cell.candidate_kernel, layer.bias)
+    kernel, gates, candidate, bias = (ops.convert_to_numpy(w).astype("float64") for w in weights)
+    recurrent = np.concatenate([gates, candidate], axis=1)
     given = bias if context is None else bias + context @ ops.convert_to_numpy(layer.context_kernel)
     n, h, states = layer.units, np.zeros(layer.units), []
     for x in inputs:

@@ -20,12 +20,13 @@ from keras import layers, ops
 
 from zoo import autodiff, text
 from zoo.decoding.viterbi import scheme_transitions, seen_transitions, viterbi
+from zoo.families.word_vectors import WordVectors
 from zoo.losses.class_weighted_crossentropy import ClassWeightedCrossentropy
 from zoo.metrics.pixel_accuracy import PixelAccuracy
 from zoo.model import Field, Model
 
 
-class BLSTMTagger(Model):
+class BLSTMTagger(WordVectors, Model):
     """Bidirectional LSTM over words, with constrained decoding and word vectors from replaced words.
 
     Args:
@@ -179,6 +180,9 @@ class BLSTMTagger(Model):
             raise ValueError(f"`tags` must be of {names[:20]}. Received: {unknown[:5]}")
         length = length or max(map(len, tags))
         return np.array([[places[tag] for tag in line[:length]] + [-1] * (length - len(line)) for line in tags], "int32")
+
+    def _word_tables(self):
+        return [self.embedding.embeddings]
 
     # --- what can follow what ---
 

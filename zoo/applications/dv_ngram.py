@@ -14,7 +14,8 @@ Differences from the paper:
    the mean of its gradients times this. With `shared_negatives` all tokens of a batch share their draws.
 2. Vectors of new documents are inferred with the output frozen, from zeros and with fixed draws, so that a document always gets the same
    vector; the paper trains on the documents that it tests on as well.
-3. The paper's dimension, learning rate and number of epochs were not checked; the defaults are those of word2vec.
+3. Dimension, learning rate, draws and the absence of sub-sampling are those of the authors' code, which makes 20 passes over tokens that
+   occur twice or more: `from_texts(texts, min_count=2)` and `fit(texts, epochs=20)`. The rate falls to 1e-4 and not to 0.
 """
 
 from zoo.families.document_vectors import DocumentVectors
@@ -38,8 +39,9 @@ class DVNgram(DocumentVectors):
         most_uses: limit of what one batch adds to one row, see difference 1; `None` for none.
         learning_rate: of the first batch, and of the first step of inference.
         end_learning_rate: of the last.
-        steps: passes over a document in inference.
-        length: tokens of a document in `encode`, `predict` and exported signatures: words first, then bigrams, then trigrams.
+        steps: passes over a document in inference; `None` for as many as the first `fit` has epochs, 5 before it.
+        length: tokens of a document in `encode`, `predict` and exported signatures: all n-grams of so many of its first words as it holds
+            (1025 words with the defaults), words first, then bigrams, then trigrams. `infer` takes all words.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Raises:
@@ -51,18 +53,18 @@ class DVNgram(DocumentVectors):
         vocabulary,
         counts,
         num_documents,
-        dim=100,
+        dim=500,
         ngrams=3,
         negative=5,
         power=0.75,
         shared_negatives=0,
-        sample=1e-3,
+        sample=0.0,
         run=16,
         most_uses=256,
         learning_rate=0.025,
         end_learning_rate=1e-4,
-        steps=5,
-        length=768,
+        steps=None,
+        length=3072,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -87,7 +89,7 @@ class DVNgram(DocumentVectors):
             "negative": 3,
             "power": 0.5,
             "shared_negatives": 8,
-            "sample": 0.0,
+            "sample": 0.01,
             "run": 3,
             "most_uses": 8,
             "learning_rate": 0.1,

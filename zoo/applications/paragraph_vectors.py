@@ -56,7 +56,7 @@ class ParagraphVectors(DocumentVectors):
         most_uses: limit of what one batch adds to one row, see difference 1; `None` for none.
         learning_rate: of the first batch, and of the first step of inference.
         end_learning_rate: of the last.
-        steps: passes over a document in inference.
+        steps: passes over a document in inference; `None` for as many as the first `fit` has epochs, 5 before it.
         length: words of a document in `encode`, `predict` and exported signatures.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
@@ -83,7 +83,7 @@ class ParagraphVectors(DocumentVectors):
         most_uses=256,
         learning_rate=0.025,
         end_learning_rate=1e-4,
-        steps=5,
+        steps=None,
         length=256,
         **kwargs,
     ):

@@ -27,6 +27,7 @@ from keras import layers, ops
 from zoo import autodiff
 from zoo.decoding import beam_search, sample_sequences
 from zoo.families.text_classification import TextClassification
+from zoo.families.word_vectors import WordVectors
 from zoo.layers.rows import gather_rows
 from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.layers.word_prediction import UnigramSampler
@@ -40,7 +41,7 @@ OBJECTIVES = ("autoencoder", "language_model")
 _NEVER = -1e4
 
 
-class SALSTM(TextClassification):
+class SALSTM(WordVectors, TextClassification):
     """LSTM classifier that is pre-trained by a sequence autoencoder or a language model (Dai and Le 2015, arXiv 1511.01432).
 
     Args:
@@ -141,6 +142,9 @@ class SALSTM(TextClassification):
             gain = linear_gain(x, steps.shape[1])[..., None]
             return ops.exp(ops.sum(gain * chances, axis=1) / ops.sum(gain, axis=1))
         return ops.softmax(self.head(steps[:, -1:], training=training)[:, 0], axis=-1)
+
+    def _word_tables(self):
+        return [self.reader.embedding.embeddings]
 
     # --- learning ---
 

@@ -16,16 +16,20 @@ Differences from the papers:
 5. Weights of convolutions and of the output start from Glorot's distribution, biases at 0.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
 from zoo.families.text_classification import TextClassification
+from zoo.families.word_vectors import WordVectors
+from zoo.layers.one_hot_convolution import OneHotConvolution
 from zoo.layers.sequence_pooling import MODES, SequencePooling
-from zoo.text import PADDING, tokenize, vector_table, word_vectorization
+from zoo.text import PADDING, tokenize, word_vectorization
 
-CHANNELS = ("rand", "static", "non-static", "multichannel")
+CHANNELS = ("rand", "static", "non-static", "multichannel", "one-hot")
 
 
 def _cube(x):
@@ -38,9 +42,10 @@ def _tanh_cube(x):
 
 # the activations of the study; any other is looked up in Keras
 _ACTIVATIONS = {"identity": "linear", "cube": _cube, "tanh_cube": _tanh_cube}
+STUDIED = ("relu", "tanh", "sigmoid", "softplus", "identity", "cube", "tanh_cube")
 
 
-class SentenceCNN(TextClassification):
+class SentenceCNN(WordVectors, TextClassification):
     """Kim's network with the options of Zhang and Wallace's study (arXiv 1510.03820).
 
     Args:
@@ -50,7 +55,8 @@ class SentenceCNN(TextClassification):
         length: words read of a text.
         embedding_size: size of a word vector.
         channels: `"rand"`: word vectors are drawn and learned. `"static"`: they are given and stay. `"non-static"`: given, then tuned.
-            `"multichannel"`: both, side by side. `load_word_vectors` gives them.
+            `"multichannel"`: both, side by side. `load_word_vectors` gives them. `"one-hot"`: no word vectors, a filter has a weight for
+            every word at each of its places (section 4.2 of the study); `embedding_size` is ignored.
         region_sizes: list of widths of the filters, in words.
         feature_maps: number of filters of each width.
         activation: `"relu"`, `"tanh"`, `"sigmoid"`, `"softplus"`, `"identity"`, `"cube"`, `"tanh_cube"`, or another name that Keras knows.
@@ -100,6 +106,8 @@ class SentenceCNN(TextClassification):
         self.head = self._build_head()
         if channels == "multichannel":
             self.regions.get_layer("static_vectors").set_weights(self.regions.get_layer("vectors").get_weights())
+        # what the tables were drawn as, where others are expected
+        self._random_start = None if channels in ("rand", "one-hot") else _fingerprint(self._word_tables())
         self._contribute = autodiff.compiled(self._contributions, self)
         self.compile()
 
@@ -107,6 +115,13 @@ class SentenceCNN(TextClassification):
         """Ids -> feature maps of each region size, a list of `(batch, length - size + 1, feature_maps)` (equations 1 and 2 of Kim)."""
         words = keras.Input((self.length,), dtype="int32", name="words")
         present = ops.expand_dims(words != PADDING, -1)
+        activation = _ACTIVATIONS.get(self.activation, self.activation)
+        if self.channels == "one-hot":
+            maps = [
+                OneHotConvolution(self.num_symbols, self.feature_maps, size, activation, name=f"region{i}")(words)
+                for i, size in enumerate(self.region_sizes)
+            ]
+            return keras.Model(words, maps, name="regions")
         tables = {"static": ["static_vectors"], "multichannel": ["vectors", "static_vectors"]}.get(self.channels, ["vectors"])
         channels = []
         for name in tables:
@@ -116,7 +131,6 @@ class SentenceCNN(TextClassification):
             # an absent word is the zero vector, whatever the table's row of the padding
             channels.append(vectors * ops.cast(present, vectors.dtype))
         x = ops.concatenate(channels, axis=-1) if len(channels) > 1 else channels[0]
-        activation = _ACTIVATIONS.get(self.activation, self.activation)
         maps = []
         for i, size in enumerate(self.region_sizes):
             maps.append(layers.Conv1D(self.feature_maps, size, activation=activation, name=f"region{i}")(x))
@@ -153,26 +167,26 @@ class SentenceCNN(TextClassification):
         """Adadelta with decay 0.95, epsilon 1e-6 and no other rate, as in the authors' code; batches have 50 sentences."""
         return keras.optimizers.Adadelta(1.0, rho=0.95, epsilon=1e-6)
 
-    def load_word_vectors(self, vectors, seed=0):
-        """Start from given word vectors; words without one are drawn from U(-a, a) with the variance of the given ones (Kim).
+    def load_word_vectors(self, words, vectors=None, seed=0):
+        """As in `zoo.families.word_vectors.WordVectors`; the channels must not be `"rand"` or `"one-hot"`."""
+        if self.channels in ("rand", "one-hot"):
+            raise ValueError(
+                f"`channels` must be 'static', 'non-static' or 'multichannel' to load word vectors. Received: {self.channels!r}"
+            )
+        return super().load_word_vectors(words, vectors, seed)
 
-        Args:
-            vectors: word -> vector of `embedding_size` numbers: a dict, or gensim's `KeyedVectors`.
-            seed: of the draws.
+    def _word_tables(self):
+        return [layer.embeddings for layer in self.regions.layers if isinstance(layer, layers.Embedding)]
 
-        Returns:
-            The share of the vocabulary that has a vector.
-
-        Raises:
-            ValueError: if the channels are `"rand"`, no word is known, or the vectors have another size.
-        """
-        if self.channels == "rand":
-            raise ValueError("`channels` must be 'static', 'non-static' or 'multichannel' to load word vectors. Received: 'rand'")
-        table, coverage = vector_table(self.vocabulary, vectors, self.embedding_size, seed)
-        for layer in self.regions.layers:
-            if isinstance(layer, layers.Embedding):
-                layer.set_weights([table])
-        return coverage
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """`zoo.Model.fit`; warns if word vectors should have been given and are still the random ones of the start."""
+        if self._random_start is not None and self._random_start == _fingerprint(self._word_tables()):
+            warnings.warn(
+                f"channels={self.channels!r} without `load_word_vectors` starts from random word vectors, which are the papers' "
+                "channels='rand'" + (" and here are never learned" if self.channels == "static" else ""),
+                stacklevel=2,
+            )
+        return super().fit(x, y, *args, **kwargs)
 
     @classmethod
     def example_config(cls):
@@ -196,11 +210,11 @@ class SentenceCNN(TextClassification):
     @classmethod
     def search_space(cls, hp):
         """What the study varied: one to three neighbouring region sizes, maps, activation, pooling, dropout and norm constraint."""
-        largest, number = hp.Int("largest_region", 3, 8), hp.Int("regions", 1, 3)
+        largest, number = hp.Int("largest_region", 3, 25, sampling="log"), hp.Int("regions", 1, 3)
         return {
             "region_sizes": list(range(largest - number + 1, largest + 1)),
             "feature_maps": hp.Choice("feature_maps", [10, 50, 100, 200, 400, 600]),
-            "activation": hp.Choice("activation", ["relu", "tanh", "identity"]),
+            "activation": hp.Choice("activation", list(STUDIED)),
             "pooling": hp.Choice("pooling", list(MODES)),
             "dropout": hp.Float("dropout", 0.0, 0.9, step=0.1),
             "max_norm": hp.Choice("max_norm", [1.0, 3.0, 10.0, 30.0]),
@@ -249,3 +263,8 @@ class SentenceCNN(TextClassification):
         wanted = ops.one_hot(label, self.num_classes)
         gradients = autodiff.grad(lambda m: ops.sum(self.head([*m, windows], training=False) * wanted), maps)
         return [ops.sum(ops.cast(g, "float32") * ops.cast(m, "float32"), axis=-1) for g, m in zip(gradients, maps)]
+
+
+def _fingerprint(tables):
+    """A number that other tables hardly share."""
+    return float(sum(ops.convert_to_numpy(ops.sum(ops.abs(ops.cast(table, "float32")))) for table in tables))

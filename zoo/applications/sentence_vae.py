@@ -26,6 +26,7 @@ from keras import layers, ops
 
 from zoo import autodiff, text
 from zoo.decoding.sequences import beam_search, sample_sequences
+from zoo.families.word_vectors import WordVectors
 from zoo.fields import PaddedField
 from zoo.layers.highway import Highway
 from zoo.layers.symbol_dropout import SymbolDropout
@@ -42,7 +43,7 @@ _FORBIDDEN = -100.0
 _BLANK = "\ue000"
 
 
-class SentenceVAE(Model):
+class SentenceVAE(WordVectors, Model):
     """Variational autoencoder of sentences with annealed divergence and word dropout; without code, the plain language model.
 
     Args:
@@ -220,6 +221,9 @@ class SentenceVAE(Model):
         if not self.latent_dim:
             return [ops.zeros((ops.shape(codes)[0], self.units), self.compute_dtype)] * 2
         return [ops.cast(part, self.compute_dtype) for part in self.start(codes)]
+
+    def _word_tables(self):
+        return [self.embedding.embeddings]
 
     # --- what goes in ---
 

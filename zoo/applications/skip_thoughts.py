@@ -20,6 +20,7 @@ from keras import layers, ops
 
 from zoo import autodiff, text
 from zoo.decoding.sequences import beam_search, sample_sequences
+from zoo.families.word_vectors import WordVectors
 from zoo.layers.conditional_gru import ConditionalGRU
 from zoo.layers.word_prediction import HierarchicalSoftmax
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
@@ -32,7 +33,7 @@ DIRECTIONS = ("previous", "next")
 _NEVER = -1e4
 
 
-class SkipThoughts(Model):
+class SkipThoughts(WordVectors, Model):
     """Vectors of sentences, learned by predicting the sentences around them.
 
     Args:
@@ -199,14 +200,17 @@ class SkipThoughts(Model):
 
     # --- more words ---
 
-    def expand_vocabulary(self, words, vectors):
+    def _word_tables(self):
+        return [part.embedding for part in self.parts]
+
+    def expand_vocabulary(self, words, vectors=None):
         """A model that also knows words of a larger space, whose vectors are mapped linearly to this model's (section 2.2).
 
         The map is the least-squares solution over the words that both know, without regularisation, one for each encoder. Words that the
-        model knows keep their vectors.
+        model knows keep their vectors; words with capitals are left out, since texts are read in lower case.
 
         Args:
-            words: list of the larger space's words.
+            words: list of the larger space's words; or they and their vectors at once, as in `load_word_vectors`.
             vectors: theirs, `(words, any)`.
 
         Returns:
@@ -215,12 +219,14 @@ class SkipThoughts(Model):
         Raises:
             ValueError: if words and vectors do not fit together, or no word is known.
         """
+        words, vectors = text.word_vectors(words, vectors)
         text.check_vocabulary(words)
-        vectors = np.asarray(vectors, "float64")
-        if vectors.ndim != 2 or len(vectors) != len(words) or not np.all(np.isfinite(vectors)):
-            raise ValueError(f"`vectors` must be finite, of shape ({len(words)}, any). Received: {vectors.shape}")
+        # texts are read in lower case
+        readable = [i for i, word in enumerate(words) if word == word.lower()]
+        words, vectors = [words[i] for i in readable], vectors[readable].astype("float64")
         own = {word: i + 2 for i, word in enumerate(self.vocabulary)}
-        lacking = [i for i, word in enumerate(words) if word not in own and word not in set(self.expanded)]
+        expanded = set(self.expanded)
+        lacking = [i for i, word in enumerate(words) if word not in own and word not in expanded]
         shared = [(i, own[word]) for i, word in enumerate(words) if word in own]
         if not shared:
             raise ValueError(f"`words` must hold some of the vocabulary. Received: {str(words)[:100]}")

@@ -108,7 +108,7 @@ class SVG(Agent):
         model_updates=None,
         target_update=40,
         weight_clip=5.0,
-        kl_weight=0.0,
+        kl_weight=0.1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -206,7 +206,7 @@ class SVG(Agent):
             "model_updates": 2,
             "target_update": 3,
             "clip_norm": 10.0,
-            "kl_weight": 0.1,
+            "kl_weight": 0.2,
         }
 
     def example_data(self, batch_size=2):

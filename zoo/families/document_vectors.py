@@ -14,8 +14,10 @@ from zoo.model import Field, Model
 PREDICTIONS = ("hierarchical_softmax", "negative_sampling")
 # inference takes so many draws for all documents at a step, from so many sets of them in turn
 DRAWS, SETS = 64, 61
-# documents that are inferred at a time
-TOGETHER = 1024
+# passes of inference before there was a `fit`
+STEPS = 5
+# documents that are inferred at a time, and words of all of them, unless one alone has more
+TOGETHER, MOST_WORDS = 1024, 2**20
 
 
 class DocumentVectors(Model):
@@ -40,7 +42,7 @@ class DocumentVectors(Model):
                 f"`counts` must be positive, one for each of the {len(self.vocabulary)} words. Received: {str(self.counts)[:100]}"
             )
         for name in ("num_documents", "dim", "length", "run", "steps"):
-            if getattr(self, name) < 1:
+            if not (name == "steps" and self.steps is None) and getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {getattr(self, name)}")
         if prediction not in PREDICTIONS:
             raise ValueError(f"`prediction` must be one of {PREDICTIONS}. Received: {prediction!r}")
@@ -97,7 +99,7 @@ class DocumentVectors(Model):
 
     def call(self, x, training=False):
         """Vectors `(batch, dim)`: of known documents where `x` is a batch of `zoo.text.Chunks`, else inferred for ids `(batch, length)`."""
-        return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps)
+        return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps or STEPS)
 
     def fit(self, x=None, y=None, epochs=1, batch_size=128, **kwargs):
         """Train. Document i is the i-th of `x`; sub-sampled and cut into runs anew in every epoch.
@@ -119,6 +121,9 @@ class DocumentVectors(Model):
             raise ValueError("`y` and `sample_weight` must be None. Received: targets or weights, which this method does not use")
         if not isinstance(x, keras.utils.PyDataset):
             x = self.chunks(x, batch_size)
+        if self.steps is None:
+            # kept with the constructor's arguments, so that a saved model infers as this one; `predict` is compiled with it
+            self.steps, self.predict_function, self.test_function = epochs, None, None
         return super().fit(x, epochs=epochs, **kwargs)
 
     def chunks(self, x, batch_size=128):
@@ -179,7 +184,8 @@ class DocumentVectors(Model):
 
         Args:
             texts: list of strings, of lists of words, or ids `(documents, any)`.
-            steps: passes over each document; `steps` of the constructor by default.
+            steps: passes over each document; by default `steps` of the constructor, or as many as the first `fit` had epochs. With fewer
+                passes than that vectors are shorter than those of `documents`, with more they are longer.
 
         Returns:
             Array `(documents, dim)` float32. A document without a known word gets zeros.
@@ -187,15 +193,25 @@ class DocumentVectors(Model):
         if not (steps is None or steps >= 1):
             raise ValueError(f"`steps` must be at least 1. Received: {steps}")
         words, lengths = self._flat(texts)
-        # few widths, so that few graphs are compiled
-        width = self.run * 2 ** max(0, int(np.ceil(np.log2(max(lengths.max(), 1) / self.run))))
-        ids = np.zeros((len(lengths), width), "int32")
-        ids[np.arange(width) < lengths[:, None]] = words
-        steps = ops.convert_to_tensor(steps or self.steps, "int32")
+        starts, steps = np.cumsum(lengths) - lengths, ops.convert_to_tensor(steps or self.steps or STEPS, "int32")
+        # few widths, so that few graphs are compiled; documents of one width go together, so that none waits for a longer one
+        widths = self.run * 2 ** np.ceil(np.log2(np.maximum(lengths / self.run, 1))).astype("int64")
+        vectors = np.zeros((len(lengths), self.dim), "float32")
+        for width in np.unique(widths):
+            chosen, together = np.flatnonzero(widths == width), max(1, min(TOGETHER, MOST_WORDS // width))
+            for part in np.split(chosen, range(together, len(chosen), together)):
+                inside = np.arange(width) < lengths[part, None]
+                # few numbers of documents as well; those behind the last are empty
+                ids = np.zeros((min(together, 1 << (len(part) - 1).bit_length()), width), "int32")
+                ids[: len(part)][inside] = words[(starts[part, None] + np.arange(width))[inside]]
+                vectors[part] = ops.convert_to_numpy(self._inference(int(width))(ids, steps))[: len(part)]
+        return vectors
+
+    def _inference(self, width):
+        """The compiled `_descend` for documents of one width."""
         if width not in self._infer:
             self._infer[width] = autodiff.compiled(self._descend, self)
-        parts = [self._infer[width](ids[i : i + TOGETHER], steps) for i in range(0, len(ids), TOGETHER)]
-        return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+        return self._infer[width]
 
     def _descend(self, words, steps):
         """Vectors `(batch, dim)` for ids `(batch, any)`: `steps` passes over each document, a run of every document at a time."""
@@ -229,7 +245,8 @@ class DocumentVectors(Model):
         words = ops.take_along_axis(words, order, axis=1)
         number = -(-width // self.run)
         words = ops.pad(words, [[0, 0], [self.halo, number * self.run - width + self.halo]])
-        return ops.stack([words[:, i * self.run : (i + 1) * self.run + 2 * self.halo] for i in range(number)])
+        places = np.arange(number)[:, None] * self.run + np.arange(self.run + 2 * self.halo)
+        return ops.transpose(ops.take(words, places.astype("int32"), axis=1), (1, 0, 2))
 
     def _draws(self):
         """Fixed draws for inference, which is to give the same vector each time and on each backend, `(SETS, DRAWS)`."""
@@ -296,7 +313,7 @@ class DocumentVectors(Model):
 
     def signatures(self):
         """`serve`: vectors of texts; `ids`: vectors of ids as `encode` gives them."""
-        infer = lambda words: {self.output_name: self._descend(words, self.steps)}  # noqa: E731
+        infer = lambda words: {self.output_name: self._descend(words, self.steps or STEPS)}  # noqa: E731
         return {
             "serve": (lambda texts: infer(ops.cast(self.vectorization(texts), "int32")), [Field("text", (), "string")]),
             "ids": (infer, self.input_fields()),

@@ -16,6 +16,7 @@ from zoo.layers.max_unpooling import MaxUnpooling2D as MaxUnpooling2D
 from zoo.layers.mean_field import MeanFieldCRF as MeanFieldCRF
 from zoo.layers.monte_carlo_dropout import MonteCarloDropout as MonteCarloDropout
 from zoo.layers.monte_carlo_dropout import dropout_moments as dropout_moments
+from zoo.layers.one_hot_convolution import OneHotConvolution as OneHotConvolution
 from zoo.layers.permutohedral import PermutohedralLattice as PermutohedralLattice
 from zoo.layers.permutohedral import exact_filter as exact_filter
 from zoo.layers.permutohedral import spatial_filter as spatial_filter

@@ -87,19 +87,21 @@ class _Recurrence(keras.layers.Layer):
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
         self.state_size = self.output_size = units
-        # each of the three matrices is orthogonal by itself
-        self.kernel = self.add_weight((units, 3 * units), _orthogonal_blocks, name="kernel")
+        # two weights: a slice of one, taken inside the loop, would be copied at every step, and kept for the gradient
+        self.gates_kernel = self.add_weight((units, 2 * units), _orthogonal_blocks, name="gates_kernel")
+        self.candidate_kernel = self.add_weight((units, units), "orthogonal", name="candidate_kernel")
         self.built = True
 
     def call(self, inputs, states, training=False):
         units, before = self.state_size, states[0]
-        gates = ops.sigmoid(inputs[:, : 2 * units] + ops.matmul(before, self.kernel[:, : 2 * units]))
+        gates = ops.sigmoid(inputs[:, : 2 * units] + ops.matmul(before, self.gates_kernel))
         reset, update = gates[:, :units], gates[:, units:]
-        candidate = ops.tanh(inputs[:, 2 * units :] + ops.matmul(reset * before, self.kernel[:, 2 * units :]))
+        candidate = ops.tanh(inputs[:, 2 * units :] + ops.matmul(reset * before, self.candidate_kernel))
         state = before + update * (candidate - before)
         return state, [state]
 
 
 def _orthogonal_blocks(shape, dtype=None):
+    """Each of the square matrices side by side is orthogonal by itself."""
     units = shape[0]
     return ops.concatenate([keras.initializers.Orthogonal()((units, units), dtype=dtype) for _ in range(shape[1] // units)], axis=1)

@@ -12,12 +12,12 @@ def count_words(texts, vocabulary):
 
     Args:
         texts: list of strings, or of lists of words.
-        vocabulary: list of words.
+        vocabulary: list of words in lower case.
 
     Returns:
         List of whole numbers, one a word.
     """
-    counts = Counter(word for line in (tokenize(texts) if isinstance(texts[0], str) else texts) for word in line)
+    counts = Counter(word.lower() for line in (tokenize(texts) if isinstance(texts[0], str) else texts) for word in line)
     return [counts[word] for word in vocabulary]
 
 

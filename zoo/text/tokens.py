@@ -10,7 +10,7 @@ CAPITALS = ("lower", "upper", "initial", "mixed")
 
 def word_lookup(vocabulary):
     """A `keras.layers.StringLookup` from words in lower case to ids: 0 for `""`, 1 for unknown words, then the vocabulary."""
-    check_vocabulary(vocabulary)
+    check_vocabulary(vocabulary, lower=True)
     return runs_before_the_graph(keras.layers.StringLookup(vocabulary=list(vocabulary), mask_token="", name="word_lookup"))
 
 

@@ -42,10 +42,10 @@ def learn_vocabulary(texts, max_words=None, min_count=1):
         min_count: drop words that occur less often.
 
     Returns:
-        List of words.
+        List of words, in lower case.
     """
     lines = tokenize(texts) if isinstance(texts[0], str) else texts
-    counts = Counter(word for line in lines for word in line)
+    counts = Counter(word.lower() for line in lines for word in line)
     ordered = sorted((word for word, n in counts.items() if n >= min_count), key=lambda word: (-counts[word], word))
     return ordered[:max_words]
 
@@ -67,19 +67,49 @@ def word_vectorization(vocabulary, length, ngrams=1):
     """A `keras.layers.TextVectorization` from strings to ids `(batch, length)`, cut or padded on the right.
 
     Args:
-        vocabulary: list of words, without padding and unknown.
-        length: words of a text; `None` pads to the longest of the batch.
+        vocabulary: list of words in lower case, without padding and unknown.
+        length: words of a text; `None` pads to the longest of the batch. With `ngrams` it counts them as well, and a text is cut behind the
+            last word that still has all of its n-grams in it.
         ngrams: longest run of words that counts as a word, in the order of `with_ngrams`.
+
+    Raises:
+        ValueError: if the vocabulary is no list of different words in lower case.
     """
-    check_vocabulary(vocabulary)
+    check_vocabulary(vocabulary, lower=True)
     layer = keras.layers.TextVectorization(
-        standardize=separate_words,
+        standardize=separate_words if ngrams == 1 or length is None else FirstWords(_words_of(length, ngrams)),
         vocabulary=list(vocabulary),
         output_sequence_length=length,
         ngrams=None if ngrams == 1 else ngrams,
         name="vectorization",
     )
     return runs_before_the_graph(layer)
+
+
+def _words_of(length, ngrams):
+    """The most words that have no more than `length` runs of up to `ngrams` words."""
+    words = 1
+    while sum(max(0, words + 1 - k) for k in range(ngrams)) <= length:
+        words += 1
+    return words
+
+
+@keras.saving.register_keras_serializable("zoo")
+class FirstWords:
+    """`separate_words`, of which no more than `number` words stay."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __call__(self, text):
+        """The first words of `text`, a string tensor, with spaces between them."""
+        import tensorflow as tf
+
+        return tf.strings.reduce_join(tf.strings.split(separate_words(text))[..., : self.number], axis=-1, separator=" ")
+
+    def get_config(self):
+        """The constructor's argument."""
+        return {"number": self.number}
 
 
 def runs_before_the_graph(layer):
@@ -93,7 +123,7 @@ def flat_ids(texts, vocabulary, ngrams=1):
     """Ids of texts of any lengths, without padding.
 
     Args:
-        texts: list of strings, or of lists of words (which are looked up as they are).
+        texts: list of strings, or of lists of words.
         vocabulary: list of words, without padding and unknown.
         ngrams: longest run of words that counts as a word, in the order of `with_ngrams`.
 
@@ -107,17 +137,25 @@ def flat_ids(texts, vocabulary, ngrams=1):
     if all(isinstance(text, str) for text in texts):
         words = tf.strings.split(separate_words(tf.constant(checked_texts(texts))))
     else:
-        words = tf.RaggedTensor.from_row_lengths(tf.constant([w for line in texts for w in line], tf.string), [len(t) for t in texts])
+        words = tf.RaggedTensor.from_row_lengths(
+            tf.constant([w.lower() for line in texts for w in line], tf.string), [len(t) for t in texts]
+        )
     runs = tf.concat([words, *(tf.strings.ngrams(words, n) for n in range(2, ngrams + 1))], axis=1)
     numbers = tf.range(2, len(vocabulary) + 2, dtype=tf.int64)
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(list(vocabulary)), numbers), UNKNOWN)
     return table.lookup(runs.flat_values).numpy().astype("int32"), runs.row_lengths().numpy()
 
 
-def check_vocabulary(vocabulary):
-    """Raise a `ValueError` unless `vocabulary` is a list of different words."""
+def check_vocabulary(vocabulary, lower=False):
+    """Raise a `ValueError` unless `vocabulary` is a list of different words, in lower case if `lower` says that they are looked up so."""
     if isinstance(vocabulary, str) or len(vocabulary) < 1 or len(set(vocabulary)) != len(vocabulary):
         raise ValueError(f"`vocabulary` must be a list of different words. Received: {str(vocabulary)[:100]}")
+    capitals = [word for word in vocabulary if word != word.lower()] if lower else []
+    if capitals:
+        raise ValueError(
+            f"`vocabulary` must be in lower case, as texts are when they are looked up; `zoo.text.learn_vocabulary` gives that. Received: "
+            f"{capitals[:5]}"
+        )
 
 
 def checked_texts(texts):
