@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from random_networks import LINEAR_BY_PIECES, OTHERS, random_network
 
+from zoo import autodiff
 from zoo.applications import LRP, MaxPoolingDropoutNet
 
 RNG = np.random.default_rng(0)
@@ -257,6 +259,32 @@ def test_softmax_is_left_out():
     for last in (layers.Softmax(), layers.Activation("softmax")):
         model = keras.Sequential([keras.Input((6, 6, 2)), *logits.layers, last])
         np.testing.assert_allclose(lrp(model, from_logits=False).relevance(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_conserve_and_differentiate_right(seed):
+    """Relevance adds up to the logit; heat maps of networks that are linear by pieces are those of the classifier's own gradient."""
+    x, label = RNG.normal(size=(3, 4, 4, 3)).astype("float32"), np.arange(3)
+    for kinds in (LINEAR_BY_PIECES, {**LINEAR_BY_PIECES, **OTHERS}):
+        classifier = random_network(seed, kinds)
+
+        def score(v, classifier=classifier):
+            return ops.sum(ops.take_along_axis(classifier(v), label[:, None], axis=1))
+
+        expected = ops.convert_to_numpy(autodiff.grad(score, x)) * x
+        for rule in ({"rule": "epsilon", "epsilon": 0.0}, {"alpha": 2.0}):
+            model = lrp(classifier, **rule)
+            relevance, found = (ops.convert_to_numpy(v) for v in model._explain(x, label, "lrp"))
+            np.testing.assert_allclose(found, ops.convert_to_numpy(classifier(x))[label, label], rtol=1e-4, atol=1e-5)
+            # opposite relevances may be many times larger than their sum
+            error = np.abs(relevance.sum((1, 2, 3)) - found) / (np.abs(found) + 1e-3 * np.abs(relevance).sum((1, 2, 3)))
+            assert error.max() < 5e-2
+        size = np.abs(expected).max()
+        slopes = ops.convert_to_numpy(model._explain(x, label, "gradient_x_input")[0])
+        np.testing.assert_allclose(slopes / size, expected / size, atol=1e-3)
+        if kinds is LINEAR_BY_PIECES:
+            relevance = ops.convert_to_numpy(lrp(classifier, rule="epsilon", epsilon=0.0)._explain(x, label, "lrp")[0])
+            np.testing.assert_allclose(relevance / size, expected / size, atol=1e-2)
 
 
 class Ended(keras.Model):

@@ -12,7 +12,8 @@ x * f'(R / z). The whole pass is one graph that costs a few backward passes.
 Differences from the paper:
 1. `alpha` is at least 1 and beta is `alpha - 1`, with a minus in the formula; the paper's beta has the opposite sign.
 2. Positive and negative parts take the signs of inputs into account, and the signs of biases; the paper's inputs are activations of ReLUs.
-   A unit that has contributions of one sign only hands everything on to them, or the sum would not be kept.
+   A unit that has contributions of one sign only hands everything on to them, or the sum would not be kept; but with `alpha` 1, where
+   negative contributions take nothing, what a unit without positive ones gets is lost.
 3. Batch normalisation is merged into the linear layer in front of it, and is a linear map of its own elsewhere. Average pooling, sums and
    other fixed linear maps share relevance in proportion to contributions under every rule.
 4. The explained score is the logit: a softmax or sigmoid at the end is left out. A single unit counts with a minus for class 0.

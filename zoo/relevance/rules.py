@@ -48,7 +48,10 @@ def propagate(product, weights, x, z, relevance, rule, positive=False):
 
 
 def _alpha_beta(product, rising, falling, bias, x, relevance, alpha, positive, back):
-    """Positive contributions share `alpha` times the relevance, negative ones lose `alpha - 1` times; one kind alone takes all."""
+    """Positive contributions share `alpha` times the relevance, negative ones lose `alpha - 1` times; one kind alone takes all.
+
+    With `alpha` 1 negative ones take nothing, even alone.
+    """
     up, down = (x, None) if positive else (ops.maximum(x, 0.0), ops.minimum(x, 0.0))
 
     def total(same, other, limit):
