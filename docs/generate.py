@@ -28,6 +28,7 @@ ROOMS = (
     "environments",
     "plots",
     "text",
+    "trunks",
     "tuning",
 )
 MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")

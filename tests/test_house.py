@@ -35,6 +35,7 @@ LEVELS = {
     "relevance": 3,
     "environments": 2,
     "callbacks": 3,
+    "trunks": 3,
     "model": 4,
     "families": 5,
     "applications": 6,
