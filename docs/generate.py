@@ -29,6 +29,7 @@ ROOMS = (
     "environments",
     "plots",
     "text",
+    "trunks",
     "tuning",
 )
 # loaders of a data set beside the one that it is called after

@@ -37,6 +37,7 @@ LEVELS = {
     "relevance": 3,
     "environments": 2,
     "callbacks": 3,
+    "trunks": 3,
     "model": 4,
     "fields": 5,
     "families": 5,

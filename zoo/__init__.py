@@ -34,6 +34,7 @@ _ROOMS = (
     "serving",
     "testing",
     "text",
+    "trunks",
     "tuning",
 )
 __all__ = ["Field", "Model", "__version__", *_ROOMS]

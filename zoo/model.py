@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 
 _FIT = inspect.signature(keras.Model.fit)
 # texts that `Field.sample` draws from: known words, punctuation, other scripts, and nothing
@@ -199,7 +199,7 @@ class Model(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Rebuild from `get_config`."""
+        """Rebuild from `get_config`: the architecture alone, also of a pretrained trunk, since weights follow from the model's own file."""
         config = dict(config)
         for key, value in config.items():
             if isinstance(value, dict) and "class_name" in value:
@@ -208,7 +208,8 @@ class Model(keras.Model):
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(config.pop("dtype", before))
         try:
-            return cls(**config)
+            with trunks.architecture_only():
+                return cls(**config)
         finally:
             keras.config.set_dtype_policy(before)
 

@@ -116,7 +116,12 @@ def test_the_papers_network():
 
 def test_vgg19_from_keras(vgg19, monkeypatch):
     """With max pooling every activation is that of `keras.applications`, preprocessing included."""
-    monkeypatch.setattr(keras.applications, "VGG19", lambda include_top, weights: vgg19)
+    build = keras.applications.VGG19
+
+    def known(weights=None, **options):
+        return vgg19 if weights == "imagenet" else build(weights=weights, **options)
+
+    monkeypatch.setattr(keras.applications, "VGG19", known)
     model = NeuralStyle.from_pretrained("vgg19_imagenet", pooling="max", beta=1e4)
     assert (model.pooling, model.beta) == ("max", 1e4)
     images = RNG.random((2, 40, 33, 3)).astype("float32")
@@ -134,11 +139,15 @@ def test_vgg19_from_keras(vgg19, monkeypatch):
 
 
 def test_vgg19_without_a_network(monkeypatch):
-    def offline(**kwargs):
-        raise OSError("URL fetch failure")
+    build = keras.applications.VGG19
+
+    def offline(weights=None, **options):
+        if weights == "imagenet":
+            raise OSError("URL fetch failure")
+        return build(weights=weights, **options)
 
     monkeypatch.setattr(keras.applications, "VGG19", offline)
-    with pytest.raises(ConnectionError, match="URL fetch failure.*neural_style_random"):
+    with pytest.raises(ConnectionError, match="URL fetch failure.*efficientnet_lite0"):
         NeuralStyle.from_pretrained("vgg19_imagenet")
     assert NeuralStyle.from_pretrained("vgg19_imagenet", load_weights=False).count_params() == 20_024_384
 

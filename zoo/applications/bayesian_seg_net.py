@@ -8,7 +8,8 @@ the variance the model's uncertainty (section 3). `zoo.layers.MonteCarloDropout`
 Shapes: image `(batch, height, width, channels)` of any size -> probabilities `(batch, height, width, classes)`.
 
 Differences from the paper:
-1. No weights from ImageNet, and no local normalisation of the image: give images a fixed scale.
+1. Weights from ImageNet only with `trunk="vgg16"`, whose biases go into the batch normalisation; no local normalisation of the image: give
+   images a fixed scale.
 2. Convolutions before batch normalisation have no bias, which would have no effect.
 3. Ignored pixels are not counted in the average of the loss.
 """
@@ -17,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.families.segmentation import Segmentation
 from zoo.layers.max_unpooling import MaxPoolingWithArgmax2D, MaxUnpooling2D
 from zoo.layers.monte_carlo_dropout import dropout_moments, in_batches
@@ -46,6 +47,10 @@ class BayesianSegNet(Segmentation):
             (`"classifier"`), or `"none"`, which is SegNet.
         class_weights: one float a class for the loss, see `zoo.losses.median_frequency_weights`; `None` means ones.
         ignore_class: label of the pixels without a class; they count neither in the loss nor in the metrics.
+        trunk: `"vgg16"` starts the encoder from VGG16's 13 convolutions, as the paper does, on images in [0, 1], grey or red, green and
+            blue; it needs the paper's architecture, since the decoder undoes the encoder's poolings. `None` starts from random weights.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the encoder.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -60,6 +65,9 @@ class BayesianSegNet(Segmentation):
         placement="central",
         class_weights=None,
         ignore_class=None,
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -73,15 +81,41 @@ class BayesianSegNet(Segmentation):
         self.filters, self.kernel_size, self.dropout, self.placement = filters, kernel_size, dropout, placement
         self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
         self.ignore_class = ignore_class
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
+        if trunk is not None:
+            self._check_trunk()
         self.network = self._build_network()
+        if trunk is not None:
+            self._start_from_trunk()
         self._sample = autodiff.compiled(lambda image, samples: dropout_moments(self.network, image, samples), self)
         self.compile()
+
+    def _check_trunk(self):
+        trunks.check(self.trunk, self.trunk_weights, self.in_channels, "trunk")
+        if self.trunk != "vgg16":
+            raise ValueError(f"`trunk` must be None or 'vgg16', whose poolings the decoder undoes. Received: {self.trunk!r}")
+        if (self.architecture, self.filters, self.kernel_size or 3) != ("vgg16", 64, 3):
+            raise ValueError(
+                "`architecture`, `filters` and `kernel_size` must be 'vgg16', 64 and 3 (the defaults) with a trunk. "
+                f"Received: {self.architecture!r}, {self.filters}, {self.kernel_size}"
+            )
+
+    def _start_from_trunk(self):
+        """Weights of the encoder, and whether they learn."""
+        encoder = [layer for layer in self.network.layers if layer.name.startswith("encoder")]
+        convolutions = [layer for layer in encoder if isinstance(layer, layers.Conv2D)]
+        norms = [layer for layer in encoder if isinstance(layer, layers.BatchNormalization)]
+        if trunks.wanted(self.trunk_weights) is not None:
+            trunks.copy_convolutions(trunks.trunk(self.trunk, self.trunk_weights), convolutions, norms, "trunk")
+        for layer in (*convolutions, *norms):
+            layer.trainable = self.trunk_trainable
 
     def _build_network(self):
         """Figure 2."""
         counts = ARCHITECTURES[self.architecture]
         widths = [self.filters * (min(2**i, 8) if self.architecture == "vgg16" else 1) for i in range(len(counts))]
-        x = image = keras.Input((None, None, self.in_channels), name="image")
+        image = keras.Input((None, None, self.in_channels), name="image")
+        x = image if self.trunk is None else trunks.prepared(self.trunk, image)
         pooled = []
         for level, (count, width) in enumerate(zip(counts, widths)):
             for i in range(count):

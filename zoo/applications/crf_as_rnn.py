@@ -7,8 +7,8 @@ edges of the image, and its gradient tells the network what it need not care abo
 Shapes: image `(batch, height, width, channels)` in [0, 1] -> logits `(batch, height, width, classes)`, any size.
 
 Differences from the paper:
-1. Weights start anew (no ImageNet), which batch normalisation, the default here, makes practicable; the paper starts from a trained
-   FCN-8s and has none: `batch_normalization=False`.
+1. Weights start anew unless there is a `trunk`, which batch normalisation, the default here, makes practicable. The paper starts from a
+   trained FCN-8s without it, whose convolutions come from VGG16: `trunk="vgg16"` does that, with a new head; `batch_normalization=False`.
 2. Upsampling is bilinear and fixed (FCN learns it from a bilinear start); convolutions pad themselves instead of a border of 100 pixels.
 3. The loss is a mean over pixels instead of a sum, which only scales the learning rate: the paper's 1e-13 is 2.5e-8 for 500 x 500 pixels,
    for a network that is trained. The default is 1e-3, for one that is not.
@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.layers.mean_field import MeanFieldCRF
 from zoo.model import Field, Model
 
@@ -41,6 +41,10 @@ class CRFasRNN(Model):
         batch_normalization: whether to normalise behind each convolution; the paper, which starts from trained weights, does not.
         dropout: rate behind the layers of the head.
         network: any Keras model from images to logits of the same size, in place of the arguments from `filters` on.
+        trunk: name of a network (`zoo.trunks.names()`) whose maps take the place of the levels, for images that are grey or red, green and
+            blue; `filters` then only counts the levels. `"vgg16"` is the paper's; `None` starts from random weights.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the trunk.
         ignore_class: label of pixels that count neither in the loss nor in the metrics, or `None`.
         theta_alpha: place part of the bilateral Gaussian, in pixels. The defaults are for images of about 500 pixels; scale it and
             `theta_gamma` with the size of smaller ones.
@@ -68,6 +72,9 @@ class CRFasRNN(Model):
         batch_normalization=True,
         dropout=0.5,
         network=None,
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
         ignore_class=None,
         theta_alpha=160.0,
         theta_beta=3.0,
@@ -88,6 +95,9 @@ class CRFasRNN(Model):
         self.filters, self.convolutions = tuple(filters), tuple(convolutions)
         self.batch_normalization, self.dropout = batch_normalization, dropout
         self.network, self.ignore_class = network, ignore_class
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
+        if trunk is not None and network is not None:
+            raise ValueError(f"`trunk` must be None with a network of your own. Received: {trunk!r}")
         self.theta_alpha, self.theta_beta, self.theta_gamma = theta_alpha, theta_beta, theta_gamma
         self.iterations, self.inference_iterations = iterations, inference_iterations
         self.bilateral_weight, self.spatial_weight = bilateral_weight, spatial_weight
@@ -116,12 +126,8 @@ class CRFasRNN(Model):
         if self.stride not in [2**n for n in range(1, len(self.filters) + 1)]:
             raise ValueError(f"`stride` must be a power of two, from 2 to {2 ** len(self.filters)}. Received: {self.stride}")
         image = keras.Input((None, None, self.in_channels), name="image")
-        x, levels = layers.Rescaling(2.0, -1.0, name="centred")(image), []
-        for level, (filters, count) in enumerate(zip(self.filters, self.convolutions)):
-            for i in range(count):
-                x = self._convolve(x, filters, 3, f"level{level}_conv{i}")
-            x = layers.MaxPooling2D(2, padding="same", name=f"level{level}_pool")(x)
-            levels.append(x)
+        levels = self._levels(image) if self.trunk is None else self._trunk_levels(image)
+        x = levels[-1]
         for i, size in enumerate((7, 1)):
             x = self._convolve(x, self.head, size, f"head_conv{i}")
             x = layers.Dropout(self.dropout, name=f"head_dropout{i}")(x)
@@ -130,6 +136,22 @@ class CRFasRNN(Model):
             skip = layers.Conv2D(self.num_classes, 1, kernel_initializer="zeros", name=f"level{level}_score")(levels[level])
             scores = layers.Add(name=f"level{level}_fuse")([UpsampleLike(2, name=f"level{level}_up")([scores, skip]), skip])
         return keras.Model(image, UpsampleLike(self.stride, dtype="float32", name="logits")([scores, image]), name="unary")
+
+    def _levels(self, image):
+        x, levels = layers.Rescaling(2.0, -1.0, name="centred")(image), []
+        for level, (filters, count) in enumerate(zip(self.filters, self.convolutions)):
+            for i in range(count):
+                x = self._convolve(x, filters, 3, f"level{level}_conv{i}")
+            x = layers.MaxPooling2D(2, padding="same", name=f"level{level}_pool")(x)
+            levels.append(x)
+        return levels
+
+    def _trunk_levels(self, image):
+        """Levels of a trunk; FCN reads those of VGG behind the pooling."""
+        strides = [2**level for level in range(1, len(self.filters) + 1)]
+        taps = {2**level: f"block{level}_pool" for level in range(1, 6)} if self.trunk in trunks.VGG else None
+        image = trunks.Whole(strides[-1], name="whole")(image)
+        return list(trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, image, strides, taps).values())
 
     def _convolve(self, x, filters, size, name):
         x = layers.Conv2D(filters, size, padding="same", kernel_initializer="he_normal", use_bias=not self.batch_normalization, name=name)(

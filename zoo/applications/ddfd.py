@@ -6,7 +6,8 @@ Shapes: image `(batch, height, width, channels)` in [0, 1] -> heat map `(batch, 
 that starts at pixel `(stride * row, stride * column)`. A window of `window` pixels gives one row and one column.
 
 Differences from the paper:
-1. Trained from scratch unless weights are set: the paper fine-tunes AlexNet's weights for ImageNet.
+1. Trained from scratch unless there is a `trunk`: the paper fine-tunes AlexNet's weights for ImageNet, which are not to be had under a free
+   licence. A trunk takes the place of AlexNet's convolutions.
 2. Images are centred by subtracting 0.5 instead of ImageNet's mean image.
 3. `padding="valid"` is offered beside AlexNet's zero padding. Without padding the heat map equals the classifier at every window exactly;
    with it, the map sees pixels around a window where the classifier sees zeros.
@@ -17,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.decoding.boxes import nms_avg, nms_max
 from zoo.fields import SizedField
 from zoo.model import Field, Model
@@ -41,6 +42,11 @@ class DDFD(Model):
         dense: units of the dense layers before the last, which are written as convolutions.
         dropout: rate after each of them.
         padding: `"same"` (AlexNet's; the first convolution has none) or `"valid"`.
+        trunk: name of a network (`zoo.trunks.names()`) that takes the place of the convolutions, for images that are grey or red, green and
+            blue, with windows of whole strides; `first_stride` and `pools` then only set its stride, 32 by default. `None` is AlexNet with
+            random weights.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the trunk.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -59,6 +65,9 @@ class DDFD(Model):
         dense=(4096, 4096),
         dropout=0.5,
         padding="same",
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -72,6 +81,11 @@ class DDFD(Model):
         self.window, self.in_channels, self.filters, self.kernels = window, in_channels, filters, kernels
         self.first_stride, self.pools, self.normalized, self.groups = first_stride, pools, normalized, groups
         self.dense, self.dropout, self.padding = dense, dropout, padding
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
+        if trunk is not None and (padding != "same" or window % self.stride):
+            raise ValueError(
+                f"`window` must be a multiple of the stride {self.stride}, `padding` 'same' with a trunk. Received: {window}, {padding!r}"
+            )
         self.network = self._build_network()
         self._run = autodiff.compiled(self._probabilities, self)
         self.compile()
@@ -80,6 +94,16 @@ class DDFD(Model):
         """AlexNet with two classes; `dense` layers are convolutions over all that a window leaves."""
         side = self._feature_side()
         image = keras.Input((None, None, self.in_channels), name="image")
+        x = self._features(image)
+        for i, units in enumerate(self.dense, start=len(self.filters) + 1):
+            x = layers.Conv2D(units, side, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
+            x, side = layers.Dropout(self.dropout, name=f"dropout{i}")(x), 1
+        return keras.Model(image, layers.Conv2D(2, side, dtype="float32", name="logits")(x))
+
+    def _features(self, image):
+        if self.trunk is not None:
+            whole = trunks.Whole(self.stride, name="whole")(image)
+            return trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, whole, [self.stride])[self.stride]
         x = layers.Rescaling(1.0, -0.5, name="centre")(image)
         for i, filters in enumerate(self.filters):
             x = self._convolve(x, i, filters)
@@ -87,10 +111,7 @@ class DDFD(Model):
                 x = _ChannelNormalization(name=f"norm{i + 1}")(x)
             if i in self.pools:
                 x = layers.MaxPooling2D(3, 2, name=f"pool{i + 1}")(x)
-        for i, units in enumerate(self.dense, start=len(self.filters) + 1):
-            x = layers.Conv2D(units, side, activation="relu", kernel_initializer="he_normal", name=f"dense{i}")(x)
-            x, side = layers.Dropout(self.dropout, name=f"dropout{i}")(x), 1
-        return keras.Model(image, layers.Conv2D(2, side, dtype="float32", name="logits")(x))
+        return x
 
     def _convolve(self, x, i, filters):
         groups = self.groups if i in (1, 3, 4) else 1
@@ -111,6 +132,8 @@ class DDFD(Model):
 
     def _feature_side(self):
         """Side of what the convolutions and poolings leave of a window."""
+        if self.trunk is not None:
+            return self.window // self.stride
         side = (self.window - self.kernels[0]) // self.first_stride + 1
         for i, kernel in enumerate(self.kernels):
             if i > 0 and self.padding == "valid":

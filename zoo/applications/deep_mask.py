@@ -6,7 +6,7 @@ Shapes: patch `(batch, size, size, channels)` in [0, 1] -> log-odds `mask` `(bat
 The network is convolutional: an image larger than a patch gives both for every patch, 16 pixels apart.
 
 Differences from the paper:
-1. The trunk starts from random weights unless weights are set: the paper's is VGG-A trained on ImageNet.
+1. The trunk starts from random weights unless it is named: the paper's is VGG-A trained on ImageNet, `trunk="vgg16"` comes closest.
 2. The mask loss is taken at the head's `mask_size` (56), before the map is enlarged to the patch.
 3. The score head pools with stride 1 and reads every second cell (a dilated convolution), which is what the paper's interleaving computes.
 4. Images are centred by subtracting 0.5, and their border pixels are repeated for patches that reach beyond.
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.decoding.boxes import nms_max
 from zoo.model import Field, Model
 
@@ -40,6 +40,10 @@ class DeepMask(Model):
         score_units: units of the score head's two layers.
         dropout: rate after each of them.
         score_weight: weight of the score's loss (lambda of equation 1).
+        trunk: name of a network (`zoo.trunks.names()`) that takes the place of the convolutions, for images that are grey or red, green and
+            blue; `pools` then only sets its stride. `None` is the paper's architecture with random weights.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the trunk.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -55,6 +59,9 @@ class DeepMask(Model):
         score_units=(512, 1024),
         dropout=0.5,
         score_weight=1 / 32,
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,6 +74,7 @@ class DeepMask(Model):
         self.size, self.in_channels, self.filters, self.pools = size, in_channels, filters, pools
         self.mask_filters, self.rank, self.mask_size, self.score_units = mask_filters, rank, mask_size, score_units
         self.dropout, self.score_weight = dropout, score_weight
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
         self.network = self._build_network()
         self._run = autodiff.compiled(self._everywhere, self)
         self._paste = autodiff.compiled(_pasted, self)
@@ -75,12 +83,7 @@ class DeepMask(Model):
     def _build_network(self):
         """Figure 1, written as convolutions: masks and scores of all patches of an image."""
         image = keras.Input((None, None, self.in_channels), name="image")
-        x = layers.Rescaling(1.0, -0.5, name="centre")(image)
-        he = {"kernel_initializer": "he_normal"}
-        for i, filters in enumerate(self.filters):
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i + 1}", **he)(x)
-            if i in self.pools:
-                x = layers.MaxPooling2D(2, name=f"pool{i + 1}")(x)
+        x, he = self._features(image), {"kernel_initializer": "he_normal"}
         side = self.size // self.stride
         mask = layers.Conv2D(self.mask_filters, 1, activation="relu", name="mask_conv", **he)(x)
         mask = layers.Conv2D(self.rank, side, name="mask_rank")(mask)
@@ -91,6 +94,16 @@ class DeepMask(Model):
             score = layers.Conv2D(units, kernel, dilation_rate=dilation, activation="relu", name=f"score_dense{i}", **he)(score)
             score = layers.Dropout(self.dropout, name=f"score_dropout{i}")(score)
         return keras.Model(image, [mask, layers.Conv2D(1, 1, dtype="float32", name="score")(score)])
+
+    def _features(self, image):
+        if self.trunk is not None:
+            return trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, image, [self.stride])[self.stride]
+        x = layers.Rescaling(1.0, -0.5, name="centre")(image)
+        for i, filters in enumerate(self.filters):
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=f"conv{i + 1}")(x)
+            if i in self.pools:
+                x = layers.MaxPooling2D(2, name=f"pool{i + 1}")(x)
+        return x
 
     @property
     def stride(self):

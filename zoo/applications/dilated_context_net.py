@@ -9,7 +9,8 @@ Shapes: image `(batch, height, width, channels)` of any size -> probabilities `(
 Differences from the paper:
 1. The scores are interpolated to the image's size before softmax and loss; the authors train on every eighth label unless told `--up`,
    and interpolate probabilities when they test.
-2. No weights from ImageNet: convolutions start from He's normal distribution, the last one of the front end from N(0, 0.001) as theirs.
+2. Weights from ImageNet only with a `trunk` (`"vgg16"` is the paper's, without its fully connected layers); else convolutions start from
+   He's normal distribution. The last one of the front end starts from N(0, 0.001) as theirs.
 3. `padding="same"` (zeros at every convolution) is offered beside the mirrored image and unpadded convolutions of the paper, whose wide
    margin costs much on small images.
 """
@@ -17,7 +18,7 @@ Differences from the paper:
 import keras
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.families.segmentation import Segmentation
 from zoo.layers.dilated_context import DILATIONS, DilatedContext
 from zoo.layers.elastic_deformation import mirrored
@@ -42,6 +43,11 @@ class DilatedContextNet(Segmentation):
         dilations: of the context module, see `zoo.layers.DilatedContext`.
         context_initializer: `"identity"` or a Keras initializer of the context module.
         ignore_class: label of the pixels without a class, e.g. 255; they count neither in the loss nor in the metrics.
+        trunk: `"vgg16"` (or `"vgg19"`) starts the blocks from VGG's convolutions. Any other name of `zoo.trunks.names()` takes the place of
+            the blocks, with `padding="same"`; `convolutions` then only sets the stride, and `"efficientnet_lite0"` is dilated beyond it.
+            Images are in [0, 1], grey or red, green and blue. `None` starts from random weights.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the trunk.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
@@ -59,6 +65,9 @@ class DilatedContextNet(Segmentation):
         dilations=DILATIONS,
         context_initializer="identity",
         ignore_class=None,
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -74,6 +83,9 @@ class DilatedContextNet(Segmentation):
         self.head_filters, self.head_kernel, self.dropout, self.padding = head_filters, head_kernel, dropout, padding
         self.context, self.dilations, self.context_initializer = context, tuple(dilations), context_initializer
         self.ignore_class = ignore_class
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
+        if trunk is not None:
+            self._check_trunk()
         self.front_end = self._build_front_end()
         self.context_module = None
         if context is not None:
@@ -82,23 +94,55 @@ class DilatedContextNet(Segmentation):
         self._run = autodiff.compiled(lambda image: self(image, training=False), self)
         self.compile()
 
+    def _check_trunk(self):
+        trunks.check(self.trunk, self.trunk_weights, self.in_channels, "trunk")
+        if self.trunk in trunks.VGG:
+            counts = tuple(map(len, trunks.VGG[self.trunk]))
+            if (self.filters, self.convolutions) != (64, counts):
+                raise ValueError(
+                    f"`filters` and `convolutions` must be 64 and {counts} with the trunk {self.trunk!r}. "
+                    f"Received: {self.filters}, {self.convolutions}"
+                )
+        elif self.padding != "same":
+            raise ValueError(f"`padding` must be 'same' with the trunk {self.trunk!r}. Received: {self.padding!r}")
+
     def _build_front_end(self):
         """Section 4: VGG without the last two poolings; the last block is dilated by 2, the head by 4."""
-        x = image = keras.Input((None, None, self.in_channels), name="image")
+        image = keras.Input((None, None, self.in_channels), name="image")
         padding = "valid" if self.padding == "reflect" else "same"
-        for block, (count, dilation, _) in enumerate(self._blocks()):
-            filters = self.filters * min(2**block, 8)
-            for i in range(count):
-                name = f"block{block}_conv{i}"
-                x = layers.Conv2D(filters, 3, 1, padding, None, dilation, 1, "relu", kernel_initializer="he_normal", name=name)(x)
-            if block < len(self.convolutions) - 2:
-                x = layers.MaxPooling2D(2, padding=padding, name=f"block{block}_pool")(x)
+        x = self._trunk_map(image) if self.trunk not in (None, *trunks.VGG) else self._build_blocks(image, padding)
         for i, (kernel, dilation) in enumerate(((self.head_kernel, 4), (1, 1))):
             arguments = {"activation": "relu", "kernel_initializer": "he_normal", "name": f"head{i}"}
             x = layers.Conv2D(self.head_filters, kernel, padding=padding, dilation_rate=dilation, **arguments)(x)
             x = layers.Dropout(self.dropout, name=f"head{i}_dropout")(x)
         start = keras.initializers.RandomNormal(stddev=1e-3)
         return keras.Model(image, layers.Conv2D(self.num_classes, 1, kernel_initializer=start, name="scores")(x), name="front_end")
+
+    def _trunk_map(self, image):
+        """The map of a trunk at the front end's stride."""
+        whole = trunks.Whole(self.stride, name="whole")(image)
+        maps = trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, whole, [self.stride], dilated=True)
+        return maps[self.stride]
+
+    def _build_blocks(self, image, padding):
+        """VGG's blocks, with its weights where it is the trunk."""
+        x = image if self.trunk is None else trunks.prepared(self.trunk, image)
+        convolutions = []
+        for block, (count, dilation, _) in enumerate(self._blocks()):
+            filters = self.filters * min(2**block, 8)
+            for i in range(count):
+                name = f"block{block}_conv{i}"
+                layer = layers.Conv2D(filters, 3, 1, padding, None, dilation, 1, "relu", kernel_initializer="he_normal", name=name)
+                convolutions.append(layer)
+                x = layer(x)
+            if block < len(self.convolutions) - 2:
+                x = layers.MaxPooling2D(2, padding=padding, name=f"block{block}_pool")(x)
+        if self.trunk is not None:
+            if trunks.wanted(self.trunk_weights) is not None:
+                trunks.copy_convolutions(trunks.trunk(self.trunk, self.trunk_weights), convolutions, argument="trunk")
+            for layer in convolutions:
+                layer.trainable = self.trunk_trainable
+        return x
 
     def _blocks(self):
         """Convolutions, dilation and stride of each block."""
@@ -120,7 +164,12 @@ class DilatedContextNet(Segmentation):
         """Side of the square of pixels on which one score depends (before interpolation): 380 for the paper's front end, 908 with context.
 
         The context module alone has `zoo.layers.DilatedContext.receptive_field`, 67 of the front end's scores.
+
+        Raises:
+            ValueError: if a trunk of another architecture takes the place of the blocks.
         """
+        if self.trunk not in (None, *trunks.VGG):
+            raise ValueError(f"`trunk` must be None, 'vgg16' or 'vgg19' for a receptive field. Received: {self.trunk!r}")
         poolings = self.stride - 1
         context = 0 if self.context_module is None else self.stride * (self.context_module.receptive_field() - 1)
         return 1 + 2 * self.margin + poolings + context

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.callbacks.callback_loop import CallbackLoop
 from zoo.fields import SizedField
 from zoo.losses.gram import content_loss, gram_matrix, style_loss
@@ -24,6 +24,8 @@ from zoo.model import Field, Model
 from zoo.optimizers.minimize import minimize
 
 VGG19 = "vgg19_imagenet"
+# of ImageNet: blue, green, red
+MEAN = (103.939, 116.779, 123.68)
 # standard deviation of white noise, of which the paper says no more
 NOISE = 0.1
 LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
@@ -32,8 +34,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
 class NeuralStyle(Model):
     """The loss network, of VGG's shape, and the search for an image; `stylize(content, style)` paints.
 
-    The defaults are the paper's and belong to `NeuralStyle.from_pretrained("vgg19_imagenet")`. A network that is made with the
-    constructor has random weights. Weights are frozen: `fit` changes an image, not the network.
+    The defaults are the paper's and belong to `trunk="vgg19"`, which is `NeuralStyle.from_pretrained("vgg19_imagenet")`. Without a trunk
+    the network has random weights. Weights are frozen: `fit` changes an image, not the network.
 
     Args:
         blocks: channels of the 3 x 3 convolutions of each block; layers are called `"conv1_1"` (block, place in it) and so on.
@@ -46,6 +48,9 @@ class NeuralStyle(Model):
         beta: weight of the style loss; the paper's ratio `alpha / beta` is 1e-3 or 1e-4.
         mean: what is subtracted from the channels in the order blue, green, red, in the range 0 .. 255 (that of ImageNet).
         std: what they are divided by then.
+        trunk: `"vgg19"` or `"vgg16"` gives its weights to `blocks`, which must be those of `zoo.trunks.VGG`. Any other name of
+            `zoo.trunks.names()` takes the place of the whole network; its layers are then called `"stride_2"`, `"stride_4"` and so on.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Attributes:
@@ -62,8 +67,10 @@ class NeuralStyle(Model):
         style_weights=None,
         alpha=1.0,
         beta=1000.0,
-        mean=(103.939, 116.779, 123.68),
+        mean=MEAN,
         std=(1.0, 1.0, 1.0),
+        trunk=None,
+        trunk_weights="imagenet",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -79,13 +86,35 @@ class NeuralStyle(Model):
         self.content_layers, self.style_layers = content_layers, style_layers
         self.content_weights, self.style_weights = content_weights, style_weights
         self.alpha, self.beta = alpha, beta
-        self.layer_names = tuple(f"conv{b}_{i}" for b, block in enumerate(blocks, 1) for i in range(1, len(block) + 1))
+        self.trunk, self.trunk_weights = trunk, trunk_weights
+        self.layer_names = self._all_layers()
         self._weighted("content", content_layers, content_weights)
         self._weighted("style", style_layers, style_weights)
-        self.network = self._build_network()
+        self.network = self._build_network() if self._is_vgg else trunks.trunk(trunk, trunk_weights, self.layer_names)
+        if trunk in trunks.VGG and trunks.wanted(trunk_weights) is not None:
+            self.copy_convolutions(trunks.trunk(trunk, trunk_weights))
         self.network.trainable = False
         self._found = self._colors = None
         self.compile()
+
+    @property
+    def _is_vgg(self):
+        """Whether the network is `blocks`, with whatever weights."""
+        return self.trunk in (None, *trunks.VGG)
+
+    def _all_layers(self):
+        """Names of the layers that can be matched."""
+        if self.trunk is not None:
+            trunks.check(self.trunk, self.trunk_weights, argument="trunk")
+        if not self._is_vgg:
+            return tuple(f"stride_{n}" for n in trunks.ends(self.trunk))
+        blocks = tuple(map(tuple, self.blocks))
+        if self.trunk is not None and (blocks, tuple(self.mean), tuple(self.std)) != (trunks.VGG[self.trunk], MEAN, (1.0,) * 3):
+            raise ValueError(
+                f"`blocks` must be {trunks.VGG[self.trunk]} with the trunk {self.trunk!r}, `mean` {MEAN} and `std` ones. "
+                f"Received: {blocks}, {self.mean}, {self.std}"
+            )
+        return tuple(f"conv{b}_{i}" for b, block in enumerate(blocks, 1) for i in range(1, len(block) + 1))
 
     def _build_network(self):
         """The convolutions of VGG (section "Methods"); gives the activations of all of them, by name."""
@@ -131,10 +160,7 @@ class NeuralStyle(Model):
         """
         if preset != VGG19:
             return super().from_pretrained(preset, load_weights=load_weights, **overrides)
-        model = cls(**overrides)
-        if load_weights:
-            model.copy_convolutions(_vgg19())
-        return model
+        return cls(**{"trunk": "vgg19", "trunk_weights": "imagenet" if load_weights else None, **overrides})
 
     def copy_convolutions(self, model):
         """Take the weights of the convolutions of another model, in its order, such as a VGG of `keras.applications`.
@@ -145,13 +171,12 @@ class NeuralStyle(Model):
         Raises:
             ValueError: if its convolutions have other shapes.
         """
-        theirs = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
-        ours = [self.network.get_layer(name) for name in self.layer_names]
-        shapes = [[tuple(layer.kernel.shape) for layer in convolutions] for convolutions in (ours, theirs)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"`model` must have convolutions of the shapes {shapes[0]} (`blocks`). Received: {shapes[1]}")
-        for layer, other in zip(ours, theirs):
-            layer.set_weights(other.get_weights())
+        trunks.copy_convolutions(model, self._convolutions("copy_convolutions"))
+
+    def _convolutions(self, verb):
+        if not self._is_vgg:
+            raise ValueError(f"`trunk` must be None, 'vgg16' or 'vgg19' for `{verb}`. Received: {self.trunk!r}")
+        return [self.network.get_layer(name) for name in self.layer_names]
 
     def normalize(self, images):
         """Rescale the filters so that each has a mean activation of 1 over `images`, which gives all layers a say (arXiv 1505.07376).
@@ -163,12 +188,11 @@ class NeuralStyle(Model):
             images: `(n, height, width, 3)` in [0, 1].
         """
         self.check(images)
-        before = np.ones(3)
+        convolutions, before = self._convolutions("normalize"), np.ones(3)
         found = self.network.predict(images, verbose=0, batch_size=16)
-        for name in self.layer_names:
+        for name, layer in zip(self.layer_names, convolutions):
             mean = found[name].mean((0, 1, 2), dtype="float64")
             mean = np.maximum(mean, 0.1 * mean.mean() or 1.0)
-            layer = self.network.get_layer(name)
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel * before[:, None] / mean, bias / mean])
             before = mean
@@ -182,7 +206,7 @@ class NeuralStyle(Model):
 
     @property
     def _least_side(self):
-        return 2 ** (len(self.blocks) - 1)
+        return 2 ** (len(self.blocks) - 1) if self._is_vgg else trunks.ends(self.trunk)[-1]
 
     def _check_side(self, name, size):
         if min(size) < self._least_side:
@@ -532,14 +556,3 @@ def _as_light_as(image, other):
     """`image` with the mean and the contrast of `other`."""
     scaled = (image - image.mean()) * (other.std() / max(image.std(), 1e-6)) + other.mean()
     return np.clip(scaled, 0.0, 1.0).astype("float32")
-
-
-def _vgg19():
-    """VGG19 with ImageNet's weights."""
-    try:
-        return keras.applications.VGG19(include_top=False, weights="imagenet")
-    except Exception as error:
-        raise ConnectionError(
-            f"The weights of VGG19 (80 MB) could not be loaded: {error}. They come from the network once and are then kept in the Keras "
-            'home; without a network use NeuralStyle.from_pretrained("neural_style_random")'
-        ) from error

@@ -10,15 +10,17 @@ Differences from the paper:
 2. The loss is a mean over pixels instead of a sum, which only scales the learning rate; the paper does not give one, the default is 1e-3.
 3. "Drop-out layers at the end of the contracting path": after the two deepest levels, at a rate of 0.5, which the paper does not give.
 4. Averaging over orientations takes all eight (identity and the seven rotations and flips).
+5. `trunk` puts a network with weights from ImageNet in the place of the contracting path; the paper trains from nothing.
 """
 
+import dataclasses
 import itertools
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import autodiff, trunks
 from zoo.fields import SizedField
 from zoo.layers.elastic_deformation import mirrored
 from zoo.losses.weighted_crossentropy import WeightedCrossentropy
@@ -38,12 +40,28 @@ class UNet(Model):
         depth: number of levels.
         padding: `"valid"` (the paper's: only pixels whose whole context lies in the image) or `"same"`.
         dropout: rate after the two deepest levels of the contracting path.
+        trunk: name of a network (`zoo.trunks.names()`) whose maps take the place of the contracting path below the first level, with
+            `padding="same"` and images in [0, 1], grey or red, green and blue; `None` is the paper's path.
+        trunk_weights: `"imagenet"`, the path of a weights file, or `None`; see `zoo.trunks.trunk`.
+        trunk_trainable: `False` freezes the trunk.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
 
     output_name = "probabilities"
 
-    def __init__(self, num_classes=2, in_channels=1, filters=64, depth=5, padding="valid", dropout=0.5, **kwargs):
+    def __init__(
+        self,
+        num_classes=2,
+        in_channels=1,
+        filters=64,
+        depth=5,
+        padding="valid",
+        dropout=0.5,
+        trunk=None,
+        trunk_weights="imagenet",
+        trunk_trainable=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if padding not in ("valid", "same"):
             raise ValueError(f"`padding` must be 'valid' or 'same'. Received: {padding!r}")
@@ -57,6 +75,9 @@ class UNet(Model):
                 raise ValueError(f"`{name}` must be a whole number of at least {least}. Received: {value}")
         self.num_classes, self.in_channels, self.filters, self.depth = num_classes, in_channels, filters, depth
         self.padding, self.dropout = padding, dropout
+        self.trunk, self.trunk_weights, self.trunk_trainable = trunk, trunk_weights, trunk_trainable
+        if trunk is not None and padding != "same":
+            raise ValueError(f"`padding` must be 'same' with a trunk, whose convolutions are padded. Received: {padding!r}")
         self.network = self._build_network()
         self._run = autodiff.compiled(self._inside, self)
         self.compile()
@@ -64,14 +85,18 @@ class UNet(Model):
     def _build_network(self):
         """Figure 1."""
         x = image = keras.Input((None, None, self.in_channels), name="image")
-        skips = []
+        skips, maps = [], {}
+        if self.trunk is not None:
+            strides = [2**level for level in range(self.depth)]
+            maps = trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, image, strides)
         for level in range(self.depth):
-            x = self._convolve(x, level, "down")
+            x = maps[2**level] if 2**level in maps else self._convolve(x, level, "down")
             if level >= self.depth - 2:
                 x = layers.Dropout(self.dropout, name=f"down{level}_dropout")(x)
             if level < self.depth - 1:
                 skips.append(x)
-                x = layers.MaxPooling2D(2, name=f"down{level}_pool")(x)
+                # nothing is pooled where the trunk gives the next level
+                x = x if 2 ** (level + 1) in maps else layers.MaxPooling2D(2, name=f"down{level}_pool")(x)
         crop = 4
         for level in reversed(range(self.depth - 1)):
             filters = self.filters * 2**level
@@ -145,9 +170,9 @@ class UNet(Model):
     # --- learning ---
 
     def input_fields(self):
-        """An image of any size that fits."""
-        side = self.valid_size(24, 24)[0]
-        return [Field("image", (None, None, self.in_channels), example=(side, side + self._step))]
+        """An image of any size that fits; in [0, 1] with a trunk."""
+        side, (low, high) = self.valid_size(24, 24)[0], (None, None) if self.trunk is None else (0, 1)
+        return [Field("image", (None, None, self.in_channels), low=low, high=high, example=(side, side + self._step))]
 
     def target_fields(self):
         """The class of each pixel."""
@@ -190,6 +215,8 @@ class UNet(Model):
 
     def segment(self, image, tile=256, test_time_augmentation=False, batch_size=4, verbose="auto"):
         """Segment an image of any size by overlapping tiles with mirrored borders (figure 2); equals one pass over the whole image.
+
+        A trunk sees farther than the margin of a tile, which is 6 of the deepest level's pixels: then results depend on `tile` a little.
 
         Args:
             image: `(height, width, channels)`, or `(height, width)` for one channel.
@@ -259,7 +286,7 @@ class UNet(Model):
 
     def signatures(self):
         """`serve` for sizes that fit, and `segment` for any size: the input's size again, with mirrored borders."""
-        fields = [Field("image", (None, None, self.in_channels), example=(19, 26))]
+        fields = [dataclasses.replace(self.input_fields()[0], example=(19, 26))]
         fitting = SizedField(**vars(self.input_fields()[0]), least=self._least_size, step=self._step)
         return {"serve": (self._serve, [fitting]), "segment": (self._segment_whole, fields)}
 

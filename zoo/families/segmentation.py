@@ -12,14 +12,16 @@ from zoo.model import Field, Model
 class Segmentation(Model):
     """Image `(batch, height, width, channels)` -> probabilities `(batch, height, width, classes)`.
 
-    A method sets `num_classes`, `in_channels` and `ignore_class`, the label of pixels that count neither in the loss nor in the metrics.
+    A method sets `num_classes`, `in_channels`, `ignore_class` (the label of pixels that count neither in the loss nor in the metrics) and
+    `trunk` (the name of a network of `zoo.trunks`, or `None`).
     """
 
     output_name = "probabilities"
 
     def input_fields(self):
-        """An image of any size."""
-        return [Field("image", (None, None, self.in_channels), example=(17, 22))]
+        """An image of any size; in [0, 1] with a trunk."""
+        low, high = (None, None) if self.trunk is None else (0, 1)
+        return [Field("image", (None, None, self.in_channels), low=low, high=high, example=(17, 22))]
 
     def target_fields(self):
         """The class of each pixel; pixels may also have the label `ignore_class`."""
