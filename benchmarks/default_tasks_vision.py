@@ -80,7 +80,7 @@ def _standardised(train, test):
     return (train - mean) / deviation, (test - mean) / deviation
 
 
-def camvid(test=24):
+def camvid(test=12):
     """CamVid in 180 x 240 pixels: training frames and labels, some test frames spread over the sequence."""
     train, _, (x, y) = datasets.camvid()
     chosen = np.linspace(0, len(x) - 1, test).astype(int)
