@@ -79,10 +79,18 @@ def _write(model, folder, verbose):
 
 def _write_fields(signatures, path):
     """What the fields of each signature say, so that a server checks what `predict` checks."""
-    content = {name: [{"kind": type(f).__name__, **dataclasses.asdict(f)} for f in fields] for name, (_, fields) in signatures.items()}
+    content = {name: [_record(f) for f in fields] for name, (_, fields) in signatures.items()}
     path.parent.mkdir()
     # limits may be NumPy scalars
     path.write_text(json.dumps(content, indent=1, default=lambda value: value.item()) + "\n")
+
+
+def _record(field):
+    """A field as plain JSON; of a class of somebody's own, what the zoo's classes know."""
+    from zoo.fields import KINDS
+
+    kind = next(base for base in type(field).__mro__ if KINDS.get(base.__name__) is base)
+    return {"kind": kind.__name__, **{a.name: getattr(field, a.name) for a in dataclasses.fields(kind)}}
 
 
 def read_fields(folder):

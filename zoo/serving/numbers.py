@@ -124,10 +124,8 @@ def _flat(text):
     lies between the commas is the list of its elements, which orjson reads and checks.
     """
     marks = text.translate(_MARKS, _SPACE)
-    if b"0[" in marks or b"]0" in marks:
-        return None
     shape = _shape(marks.translate(None, b"0"))
-    if shape is None:
+    if shape is None or _stray(np.frombuffer(marks, "uint8")):
         return None
     try:
         items = orjson.loads(b"[%b]" % text.translate(_BRACKETS_AS_SPACE))
@@ -135,6 +133,12 @@ def _flat(text):
         return None
     # one list without elements has the brackets and commas of a list of one
     return Flat(shape, items) if len(items) == math.prod(shape) else None
+
+
+def _stray(marks):
+    """Whether an element stands before an opening or behind a closing bracket."""
+    before, after = marks[:-1], marks[1:]
+    return bool((((before == ord("0")) & (after == ord("["))) | ((before == ord("]")) & (after == ord("0")))).any())
 
 
 def _shape(skeleton):

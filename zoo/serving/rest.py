@@ -27,10 +27,11 @@ class HTTPServer(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    request_queue_size = 128
 
     def __init__(self, zoo, host, port):
         self.zoo = zoo
+        # all may come at once: one that finds no room here tries again after seconds
+        self.request_queue_size = zoo.max_connections
         self._slots = threading.BoundedSemaphore(zoo.max_connections)
         super().__init__((host, port), _Handler)
 

@@ -169,9 +169,12 @@ def to_arrays(signature, inputs, max_numbers):
 
 def _to_array(spec, proto, max_numbers):
     import tensorflow as tf
+    from tensorflow.core.framework import types_pb2
 
-    if proto.dtype != tf.as_dtype(spec.dtype).as_datatype_enum:
-        raise RequestError(400, f"Tensor {spec.name} must have type {spec.proto_dtype}. Received: {tf.as_dtype(proto.dtype or 1).name}")
+    if proto.dtype != types_pb2.DataType.Value(spec.proto_dtype):
+        # protocol buffers let numbers pass that are no type
+        received = types_pb2.DataType.Name(proto.dtype) if proto.dtype in types_pb2.DataType.values() else proto.dtype
+        raise RequestError(400, f"Tensor {spec.name} must have type {spec.proto_dtype}. Received: {received}")
     shape = tuple(axis.size for axis in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0 or not shape_fits(spec.shape, shape):
         raise RequestError(400, f"Tensor {spec.name} must have shape {describe(spec.shape)}, but got: {shape}")

@@ -151,7 +151,11 @@ def _as_array(name, value):
 
 
 def _checked(spec, array):
-    array = array.astype(spec.dtype, copy=False)
+    given = array
+    with np.errstate(over="ignore"):
+        array = given.astype(spec.dtype, copy=False)
+    if array.dtype.kind == "f" and given.dtype.kind in "iuf" and np.any(np.isinf(array) & np.isfinite(given)):
+        raise ValueError(f"`{spec.name}` must fit into {array.dtype}. Received: up to {np.abs(given).max()}")
     if not shape_fits(spec.shape, array.shape):
         raise ValueError(f"`{spec.name}` must have shape {describe(spec.shape)}. Received: shape {array.shape}")
     return array
