@@ -13,14 +13,17 @@ Arrays are described by `zoo.Field`; `Inputs`, `Targets` and `Sample` are those 
 import functools
 import inspect
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import keras
 import numpy as np
 from keras import ops
+from scipy import sparse
 
 # what fits the int32 and float32 of tensors
 LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, float(np.finfo("float32").max)
@@ -78,6 +81,8 @@ def _scalar(name, value):
 
 def flag(name, value):
     """`value` as a `bool`."""
+    if getattr(value, "shape", None) == ():
+        value = as_array(name, value)[()]
     if not isinstance(value, (bool, np.bool_)):
         refuse(name, "True or False", value)
     return bool(value)
@@ -153,6 +158,17 @@ def as_array(name, value):
         raise ValueError(f"`{name}` must be an array with rows of equal length. Received: {shown(value)} ({error})") from None
 
 
+def is_traced(value):
+    """Whether `value` is a tensor without values, inside a function that is being compiled."""
+    if not ops.is_tensor(value):
+        return False
+    try:
+        ops.convert_to_numpy(value)
+    except Exception:
+        return True
+    return False
+
+
 def numbers(name, value, rank=None):
     """`value` as a non-empty array of finite numbers that float32 can hold, with `rank` axes."""
     array = as_array(name, value)
@@ -160,6 +176,22 @@ def numbers(name, value, rank=None):
         refuse(name, "a non-empty array of numbers" + ("" if rank is None else f" with {rank} axes"), value)
     within(name, array)
     return array
+
+
+def sparse_matrix(name, value):
+    """`value`, a scipy sparse matrix of finite numbers, as CSR."""
+    if not sparse.issparse(value) or value.dtype.kind not in "fiub" or 0 in value.shape:
+        refuse(name, "a non-empty scipy sparse matrix of numbers", value)
+    if value.nnz:
+        within(name, value.tocsr().data)
+    return value.tocsr()
+
+
+def file(name, value):
+    """`value`, the name of a file that exists, as a `pathlib.Path`."""
+    if not isinstance(value, (str, os.PathLike)) or not Path(value).is_file():
+        refuse(name, "a file that exists", value)
+    return Path(value)
 
 
 def within(name, array, low=None, high=None, dtype="float32"):
@@ -191,21 +223,58 @@ class Kind:
 
 
 class Described(Kind):
-    """Arrays that the model's fields describe: its `"inputs"`, the `"targets"` beside an argument `x`, or a `"sample"` of the inputs."""
+    """Arrays that the model's fields describe.
 
-    def __init__(self, what):
+    Args:
+        what: `"inputs"`, `"targets"` (beside an argument `x`), `"sample"` (one of the inputs, any size), or the name of another method that
+            gives fields; tensors are taken as they are while a step is compiled.
+        names: of those fields: a string for one array, a tuple for a dict that holds at least these.
+    """
+
+    def __init__(self, what, names=None):
         super().__init__(None)
-        self.what = what
+        self.what, self.names = what, names
 
     def __call__(self, name, value, given):
-        """The arrays, as `zoo.Model.prepared` gives them."""
+        """The arrays, as `zoo.Model.prepared` gives them; those of other fields as tensors."""
         model = given["self"]
         if self.what == "targets":
+            if value is None:
+                refuse(name, "given", value)
             return model.prepared(given["x"], value)[1]
         if self.what == "inputs":
             return model.prepared(value)[0]
-        fields = model.input_fields()
-        return model.prepared(as_array(fields[0].name, value)[None])[0][0]
+        if self.what == "sample":
+            field, array = model.input_fields()[0], as_array(name, value)
+            # an image of one channel may come without its axis
+            array = array[..., None] if array.ndim + 1 == len(field.shape) and field.shape[-1] == 1 else array
+            return field.convert(array[None])[0]
+        return self._tensors(name, value, self.fields(model))
+
+    def fields(self, model):
+        """The fields in question."""
+        if self.what in ("inputs", "sample"):
+            return model.input_fields()
+        wanted = (self.names,) if isinstance(self.names, str) else self.names
+        described = model.target_fields() if self.what == "targets" else getattr(model, self.what)()
+        return [field for field in described if wanted is None or field.name in wanted]
+
+    def _tensors(self, name, value, fields):
+        if isinstance(self.names, str):
+            return _tensor(fields[0], value)
+        wanted = [field.name for field in fields]
+        if not isinstance(value, dict) or not set(wanted) <= set(value):
+            refuse(name, f"a dict with {', '.join(wanted)}", sorted(value) if isinstance(value, dict) else value)
+        if any(is_traced(array) for array in value.values()):
+            return value
+        found = {field.name: _tensor(field, value[field.name]) for field in fields}
+        if len({len(array) for array in found.values()}) > 1:
+            refuse(name, "a dict of arrays with the same number of rows", {key: tuple(array.shape) for key, array in found.items()})
+        return {**value, **found}
+
+
+def _tensor(field, value):
+    return ops.convert_to_tensor(field.convert(value), field.dtype)
 
 
 class Expected:
@@ -216,9 +285,9 @@ class Expected:
         self.optional = type(None) in _members(annotation)
 
     def __call__(self, name, value, given):
-        """The value as the first kind that takes it gives it."""
-        if value is None and self.optional:
-            return None
+        """The value as the first kind that takes it gives it; what is being compiled has no values to check."""
+        if (value is None and self.optional) or is_traced(value):
+            return value
         for kind in self.kinds[:-1]:
             try:
                 return kind(name, value, given)
@@ -251,13 +320,22 @@ def checked(verb: Verb) -> Verb:
 
     @functools.wraps(verb)
     def with_checks(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        for name in bound.arguments:
-            if name in expected:
-                bound.arguments[name] = expected[name](name, bound.arguments[name], bound.arguments)
+        bound = _check_bound(expected, signature.bind(*args, **kwargs))
         return verb(*bound.args, **bound.kwargs)
 
     return typing.cast(Verb, with_checks)
+
+
+def check_call(verb, *args, **kwargs):
+    """Refuse what `verb` would refuse, for what is done before it is called."""
+    _check_bound(expectations(verb), inspect.signature(verb).bind(*args, **kwargs))
+
+
+def _check_bound(expected, bound):
+    for name in bound.arguments:
+        if name in expected:
+            bound.arguments[name] = expected[name](name, bound.arguments[name], bound.arguments)
+    return bound
 
 
 # whole numbers: how many, and which (seeds and places start at 0)
@@ -276,7 +354,9 @@ Rows = Annotated[Sequence, Kind(listed)]
 Callbacks = Annotated[Any, Kind(callbacks)]
 ClassWeight = Annotated[dict[int, float], Kind(class_weight)]
 Verbose = Literal["auto", 0, 1, 2]
+File = Annotated[Any, Kind(file)]
 # arrays
+Matrix = Annotated[Any, Kind(sparse_matrix)]
 Numbers = Annotated[Any, Kind(numbers)]
 Inputs = Annotated[Any, Described("inputs")]
 Targets = Annotated[Any, Described("targets")]

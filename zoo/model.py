@@ -164,7 +164,8 @@ class Model(keras.Model):
     def example_calls(self):
         """A small valid call of every public verb, its keyword arguments by the verb's name.
 
-        The contract makes each call, and then spoils its arguments one by one.
+        The contract makes each call, and then spoils its arguments one by one. `None` stands for a verb that the model as it is
+        configured does not have.
         """
         data = self.example_data(batch_size=4)
         return {"fit": {**data, "verbose": 0}, "evaluate": {**data, "verbose": 0}, "predict": {"x": self.example_inputs(), "verbose": 0}}

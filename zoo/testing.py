@@ -262,7 +262,8 @@ def check_verbs(subject):
     calls = model.example_calls()
     assert set(calls) == set(verbs(subject.cls)), f"`example_calls` must have {sorted(verbs(subject.cls))}"
     for verb, call in calls.items():
-        getattr(model, verb)(**call)
+        if call is not None:
+            getattr(model, verb)(**call)
     outcomes = [(outcome(model, *spoiled), *spoiled) for spoiled in spoiled_calls(model)]
     wrong = [f"{found}: {verb}({argument}={arguments.shown(bad)})" for found, verb, _, argument, bad in outcomes if found != "named"]
     assert not wrong, "\n".join(wrong)
@@ -272,7 +273,8 @@ def verbs(cls):
     """Names of the public verbs of a method: what it adds to `zoo.Model`, and `fit`, `evaluate` and `predict`."""
     own = [item for base in cls.__mro__ if issubclass(base, Model) and base is not Model for item in vars(base).items()]
     is_verb = lambda value: isinstance(value, (types.FunctionType, classmethod, staticmethod))  # noqa: E731
-    added = [name for name, value in own if is_verb(value) and not name.startswith("_") and not hasattr(Model, name)]
+    added = [name for name, value in own if is_verb(value) and not (name.startswith("_") or name.endswith(("field", "fields")))]
+    added = [name for name in added if not hasattr(Model, name)]
     return list(dict.fromkeys(["fit", "evaluate", "predict", *added]))
 
 
@@ -289,6 +291,8 @@ def expected_of(model, verb):
 def spoiled_calls(model):
     """Calls with one wrong argument: (verb, valid keyword arguments, name of the argument, the wrong value)."""
     for verb, call in model.example_calls().items():
+        if call is None:
+            continue
         parameters = inspect.signature(getattr(model, verb)).parameters
         expected = expected_of(model, verb)
         for name in dict.fromkeys([*call, *(key for key in expected if key in parameters or key in call or verb == "fit")]):
@@ -299,8 +303,7 @@ def spoiled_calls(model):
 
 def outcome(model, verb, call, argument, bad):
     """What a verb does with a wrong argument: `"named"`, `"other ValueError"`, `"other exception"` or `"silent"`."""
-    fields = [field.name for field in (*model.input_fields(), *model.target_fields())]
-    names = [argument, *(fields if argument not in inspect.signature(Model.fit).parameters or argument in "xy" else [])]
+    names = [argument, *_field_names(model, expected_of(model, verb).get(argument))]
     try:
         getattr(model, verb)(**{**call, argument: bad})
     except (ValueError, TypeError) as error:
@@ -310,6 +313,12 @@ def outcome(model, verb, call, argument, bad):
     except Exception:
         return "other exception"
     return "silent"
+
+
+def _field_names(model, expected):
+    """Names by which a message may speak of an argument: those of the fields that describe it."""
+    kinds = [] if expected is None else [kind for kind in expected.kinds if isinstance(kind, Described)]
+    return [field.name for kind in kinds for field in kind.fields(model)]
 
 
 # what no argument is, whatever its kind
@@ -325,6 +334,8 @@ _BAD = {
     arguments.listed: ("a bare string", [], 3, {}, object()),
     arguments.callbacks: ("no such thing", [3], 3),
     arguments.class_weight: ("no such thing", [1, 2], {0: np.nan}, {"a": 1.0}, 3),
+    arguments.sparse_matrix: ("no such thing", 3, [[1.0]], np.eye(3), object()),
+    arguments.file: ("no such thing", 3, object()),
     arguments.numbers: ("abc", [], [np.nan], [np.inf], [1e300], ["a"], [[1], [1, 2]], [None], {}, object()),
 }
 
@@ -338,7 +349,7 @@ def _bad_values(model, expected, value):
         yield None
     kind = expected.kinds[0]
     if isinstance(kind, Described):
-        yield from _bad_arrays(model, kind.what, value)
+        yield from _bad_arrays(kind.fields(model), value, single=kind.what == "sample")
         return
     limits = {"low": kind.limits.get("low"), "above": kind.limits.get("above"), "high": kind.limits.get("high")}
     beyond = [limits["low"] is not None and limits["low"] - 1, limits["above"], limits["high"] is not None and limits["high"] + 1]
@@ -355,21 +366,19 @@ def _takes(kind, value):
     return True
 
 
-def _bad_arrays(model, what, value):
-    """Wrong arrays for the fields of inputs or targets, or for one sample of the inputs."""
-    fields = model.target_fields() if what == "targets" else model.input_fields()
+def _bad_arrays(fields, value, single):
+    """Wrong arrays for fields, or for a single sample without the batch axis."""
     if value is None or not fields:
         return
     yield from (3, "text", object(), [[1], [1, 2]], {"no such field": 1})
-    single = what == "sample"
     arrays = value if isinstance(value, dict) else {fields[0].name: np.asarray(value)[None] if single else value}
     for field in fields:
         if field.name in arrays:
             for bad in _spoiled(field, np.asarray(arrays[field.name])):
                 if single and (len(bad) != 1 or bad.ndim == np.ndim(value)):
                     continue
-                yield {**arrays, field.name: bad} if len(fields) > 1 else bad[0] if single else bad
-    if len(fields) > 1:
+                yield {**arrays, field.name: bad} if isinstance(value, dict) else bad[0] if single else bad
+    if isinstance(value, dict) and len(fields) > 1:
         yield {**arrays, fields[-1].name: np.concatenate([arrays[fields[-1].name]] * 2)}
         yield {name: array for name, array in arrays.items() if name != fields[0].name}
 
