@@ -47,6 +47,90 @@ def test_datasets_and_generators_pass(toy):
     model.fit(batches(), steps_per_epoch=2, verbose=0)
 
 
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x, y, asked):
+        super().__init__()
+        self.x, self.y, self.asked = x, y, asked
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        return self.x[2 * i : 2 * i + 2], self.y[2 * i : 2 * i + 2]
+
+
+def streams(x, y):
+    import tensorflow as tf
+
+    yield "dataset", lambda: tf.data.Dataset.from_tensor_slices((x, y)).batch(2)
+    yield "PyDataset", lambda: Batches(x, y, [])
+    yield "generator", lambda: ((x[i : i + 2], y[i : i + 2]) for i in (0, 2))
+
+
+@pytest.mark.parametrize("kind", ["dataset", "PyDataset", "generator"])
+def test_first_batches_are_checked_and_not_lost(toy, kind):
+    model = toy()
+    make = dict(streams(X, Y))[kind]
+    np.testing.assert_allclose(model.predict(make(), verbose=0), model.predict(X, verbose=0), rtol=1e-5)
+    assert model.evaluate(make(), verbose=0) == pytest.approx(model.evaluate(X, Y, batch_size=2, verbose=0))
+    model.fit(make(), validation_data=make(), verbose=0)
+    for bad, name in (((X[:, :2], Y), "point"), ((np.full_like(X, np.nan), Y), "point"), ((X, Y + 7), "label")):
+        make = dict(streams(*bad))[kind]
+        for verb in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match=f"`{name}`"):
+                verb(make(), verbose=0)
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            model.fit(X, Y, validation_data=make(), verbose=0)
+
+
+def test_order_of_a_pydataset_stays(toy):
+    model = toy()
+    np.testing.assert_allclose(model.predict(Batches(X, Y, []), verbose=0), model.predict(X, verbose=0), rtol=1e-5)
+
+
+def test_an_empty_generator_is_refused(toy):
+    with pytest.raises(ValueError, match="`x` must give at least one batch"):
+        toy().fit(iter_nothing(), verbose=0)
+
+
+def iter_nothing():
+    yield from ()
+
+
+def test_whole_floats_are_converted_and_large_ones_refused():
+    field = zoo.Field("ids", (2,), "int32")
+    assert field.convert([[1.0, 2.0]]).dtype == "int32"
+    for bad in ([[2.0**31, 0]], [[-(2**40), 0]]):
+        with pytest.raises(ValueError, match="`ids` must fit int32"):
+            field.convert(bad)
+    with pytest.raises(ValueError, match="`real` must fit float32"):
+        zoo.Field("real", (1,)).convert(np.array([[1e39]]))
+    with pytest.raises(ValueError, match="rows of equal length"):
+        field.convert([[1, 2], [1]])
+
+
+def test_rows_of_inputs_targets_and_weights_are_equal(toy):
+    model = toy()
+    for kwargs, name in (({"y": Y[:3]}, "label"), ({"y": Y, "sample_weight": np.ones(3)}, "sample_weight")):
+        with pytest.raises(ValueError, match=f"`{name}` must have the same number of rows"):
+            model.fit(X, **kwargs, verbose=0)
+    for weights in (np.full(4, np.nan), "abc"):
+        with pytest.raises(ValueError, match="`sample_weight`"):
+            model.fit(X, Y, sample_weight=weights, verbose=0)
+    with pytest.raises(ValueError, match="`y` must be given"):
+        model.fit(X, verbose=0)
+    for wrong in (None, "text", 3, object(), [[1.0], [1.0, 2.0]]):
+        with pytest.raises(ValueError, match="`point`"):
+            model.predict(wrong, verbose=0)
+
+
+def test_validation_data_is_checked(toy):
+    for bad in (3, "abc", (X, Y, None, None), (X[:, :1], Y)):
+        with pytest.raises(ValueError, match="`validation_data`|`point`"):
+            toy().fit(X, Y, validation_data=bad, verbose=0)
+
+
 def test_dtype_is_the_global_policy(toy):
     with pytest.raises(ValueError, match="set_dtype_policy"):
         toy(dtype="mixed_float16")

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import autodiff, trunks
+from zoo import arguments, autodiff, trunks
+from zoo.arguments import Callbacks, ClassWeight, Count, Flag, Index, Share, Verbose, checked
 
-_FIT = inspect.signature(keras.Model.fit)
 # texts that `Field.sample` draws from: known words, punctuation, other scripts, and nothing
 _WORDS = ("the", "cat", "sat", "on", "a", "mat", ",", "unheard-of", "Été", "")
 
@@ -56,7 +56,7 @@ class Field:
         return keras.InputSpec(shape=(None, *self.shape), dtype=self.dtype, name=self.name)
 
     def check(self, array):
-        """Raise a `ValueError` if `array` (NumPy) is not what this field says."""
+        """Raise a `ValueError` if `array` (NumPy) is not what this field says; whole floats may stand for integers."""
         expected = f"`{self.name}` must have shape (batch, {', '.join('any' if n is None else str(n) for n in self.shape)})"
         if array.ndim != 1 + len(self.shape) or any(n not in (None, m) for n, m in zip(self.shape, array.shape[1:])):
             raise ValueError(f"{expected}. Received: shape {array.shape}")
@@ -68,14 +68,18 @@ class Field:
             return
         if array.dtype.kind not in "fiub":
             raise ValueError(f"`{self.name}` must be numeric ({self.dtype}). Received: dtype {array.dtype}")
+        arguments.within(self.name, array, self.low, self.high, self.dtype)
         if "int" in self.dtype and array.dtype.kind == "f" and not np.all(array == np.round(array)):
             raise ValueError(f"`{self.name}` must hold whole numbers ({self.dtype}). Received: dtype {array.dtype}")
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            raise ValueError(f"`{self.name}` must be finite. Received: NaN or infinite values")
-        if self.low is not None and array.min() < self.low:
-            raise ValueError(f"`{self.name}` must be at least {self.low}. Received: minimum {array.min()}")
-        if self.high is not None and array.max() > self.high:
-            raise ValueError(f"`{self.name}` must be at most {self.high}. Received: maximum {array.max()}")
+
+    def convert(self, value):
+        """`value` as a checked NumPy array of this field: lists and tensors become arrays, whole floats integers."""
+        array = arguments.as_array(self.name, value)
+        self.check(array)
+        return self._plain(array)
+
+    def _plain(self, array):
+        return array.astype(self.dtype) if "int" in self.dtype and array.dtype.kind in "fb" else array
 
 
 class FitLog:
@@ -169,22 +173,61 @@ class Model(keras.Model):
 
     # --- examples and checks, derived from the fields ---
 
-    def example_inputs(self, batch_size=2):
+    @checked
+    def example_inputs(self, batch_size: Count = 2):
         """A small valid `x`, drawn from the input fields with a fixed seed."""
         return _example(self.input_fields(), batch_size, seed=0)
 
-    def example_data(self, batch_size=2):
+    @checked
+    def example_data(self, batch_size: Count = 2):
         """Keyword arguments of a small `fit`."""
         data = {"x": self.example_inputs(batch_size)}
         if self.target_fields():
             data["y"] = _example(self.target_fields(), batch_size, seed=1)
         return data
 
+    def example_calls(self):
+        """A small valid call of every public verb, its keyword arguments by the verb's name.
+
+        The contract makes each call, and then spoils its arguments one by one. `None` stands for a verb that the model as it is
+        configured does not have.
+        """
+        data = self.example_data(batch_size=4)
+        return {"fit": {**data, "verbose": 0}, "evaluate": {**data, "verbose": 0}, "predict": {"x": self.example_inputs(), "verbose": 0}}
+
     def check(self, x, y=None):
-        """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Datasets and generators pass unchecked."""
+        """Raise a `ValueError` if `x` or `y`, both arrays or dicts of arrays, cannot be what the method takes."""
         _check(self.input_fields(), x, "x")
         if y is not None and self.target_fields():
             _check(self.target_fields(), y, "y")
+            _check_rows({**_by_name(self.input_fields(), x), **_by_name(self.target_fields(), y)})
+
+    def prepared(self, x, y=None):
+        """`x` and `y` as Keras takes them, checked: lists become arrays, whole floats integers where a field says so.
+
+        Of a dataset, a `PyDataset`, a data loader or a generator the first batch is checked; it is not lost.
+
+        Raises:
+            ValueError: if `check` refuses them.
+        """
+        if not is_stream(x):
+            x = _arrays(self.input_fields(), x, "x")
+            y = y if y is None or not self.target_fields() else _arrays(self.target_fields(), y, "y")
+            self.check(x, y)
+            return _plain_arrays(self.input_fields(), x), _plain_arrays(self.target_fields(), y)
+        batch, x = _peek(x)
+        if batch is not None:
+            first, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            self.check_batch(first, targets if self._auto_loss else None)
+        return x, y
+
+    def check_batch(self, x, y=None):
+        """`check` for the first batch of a dataset; a method whose datasets hold something else than its fields says so here."""
+        self.check(x, y)
+        for spec in self.input_fields():
+            array = _by_name(self.input_fields(), x).get(spec.name)
+            if "int" in spec.dtype and array is not None and arguments.as_array(spec.name, array).dtype.kind == "f":
+                raise ValueError(f"`{spec.name}` must be {spec.dtype} in a dataset. Received: {array.dtype}")
 
     # --- construction and configuration ---
 
@@ -248,30 +291,102 @@ class Model(keras.Model):
         if getattr(self, "optimizer", None) is not None:
             self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
-        """`keras.Model.fit` with checked inputs; callbacks given to `compile` run as well.
+    @checked
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size: Count | None = None,
+        epochs: Count = 1,
+        verbose: Verbose = "auto",
+        callbacks: Callbacks | None = None,
+        validation_split: Share = 0.0,
+        validation_data=None,
+        shuffle: Flag = True,
+        class_weight: ClassWeight | None = None,
+        sample_weight=None,
+        initial_epoch: Index = 0,
+        steps_per_epoch: Count | None = None,
+        **kwargs,
+    ) -> keras.callbacks.History:
+        """`keras.Model.fit` with checked arguments; callbacks given to `compile` run as well.
 
         Targets are checked while the loss is the paper's; another loss may take other targets.
         """
-        self.check(x, y if self._auto_loss else None)
+        x, y = self._for_training(x, y, sample_weight)
+        options = {
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "validation_split": validation_split,
+            "validation_data": self._for_validation(validation_data),
+            "shuffle": shuffle,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            **kwargs,
+        }
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
-        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
-        arguments = _FIT.bind(self, x, y, *args, callbacks=given, **kwargs).arguments
-        with self.fits.entry(self, batch_size=arguments.get("batch_size"), callbacks=[type(c).__name__ for c in given]) as entry:
-            history = super().fit(x, y, *args, callbacks=[*self._callbacks, *given], **kwargs)
+            return super().fit(x, y, callbacks=callbacks, **options)
+        given = [type(callback).__name__ for callback in callbacks or []]
+        with self.fits.entry(self, batch_size=batch_size, callbacks=given) as entry:
+            history = super().fit(x, y, callbacks=[*self._callbacks, *(callbacks or [])], **options)
             entry["epochs"] = len(history.epoch)
         return history
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """`keras.Model.evaluate` with checked inputs."""
-        self.check(x, y if self._auto_loss else None)
-        return super().evaluate(x, y, *args, **kwargs)
+    @checked
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size: Count | None = None,
+        verbose: Verbose = "auto",
+        sample_weight=None,
+        steps: Count | None = None,
+        callbacks: Callbacks | None = None,
+        return_dict: Flag = False,
+        **kwargs,
+    ):
+        """`keras.Model.evaluate` with checked arguments."""
+        if not kwargs.get("_use_cached_eval_dataset"):
+            # within `fit`, which has checked them already, Keras goes on with the data of the first evaluation
+            x, y = self._for_training(x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
-        """`keras.Model.predict` with checked inputs."""
-        self.check(x)
-        return super().predict(x, *args, **kwargs)
+    @checked
+    def predict(
+        self,
+        x,
+        batch_size: Count | None = None,
+        verbose: Verbose = "auto",
+        steps: Count | None = None,
+        callbacks: Callbacks | None = None,
+    ):
+        """`keras.Model.predict` with checked arguments."""
+        return super().predict(self.prepared(x)[0], batch_size, verbose, steps, callbacks)
+
+    def _for_training(self, x, y, sample_weight=None):
+        """`prepared`, with targets where the paper's loss needs them, and with weights that are finite numbers."""
+        is_single = sample_weight is not None and not isinstance(sample_weight, (dict, list))
+        weights = arguments.numbers("sample_weight", sample_weight) if is_single else None
+        missing = [field.name for field in self.target_fields() if not field.optional]
+        if self._auto_loss and missing and y is None and not is_stream(x):
+            raise ValueError(f"`y` must be given, with {missing}. Received: None")
+        x, y = self.prepared(x, y) if self._auto_loss or is_stream(x) else (self.prepared(x)[0], y)
+        if weights is not None and not is_stream(x):
+            _check_rows({**_by_name(self.input_fields(), x), "sample_weight": weights})
+        return x, y
+
+    def _for_validation(self, data):
+        if data is None or is_stream(data):
+            return None if data is None else self._for_training(data, None)[0]
+        parts = arguments.listed("validation_data", data, "a dataset, or a tuple of x, y and perhaps weights")
+        if len(parts) > 3:
+            arguments.refuse("validation_data", "a dataset, or a tuple of x, y and perhaps weights", data)
+        x, y, weights = (*parts, None, None)[:3]
+        x, y = self._for_training(x, y, weights)
+        return (x, y) if weights is None else (x, y, weights)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """The paper's objective, a scalar, where a Keras loss cannot say it. Used while `loss` is `"auto"`."""
@@ -401,19 +516,72 @@ def _example(fields, batch_size, seed):
 
 
 def _check(fields, data, argument):
-    if len(fields) > 1:
-        if isinstance(data, dict):
-            missing = [f.name for f in fields if f.name not in data and not f.optional]
-            if missing:
-                raise ValueError(f"`{argument}` must hold the keys {[f.name for f in fields]}. Received: {sorted(data)}")
-            for f in fields:
-                _check_array(f, data.get(f.name))
-        elif isinstance(data, np.ndarray):
-            raise ValueError(f"`{argument}` must be a dict with the keys {[f.name for f in fields]}. Received: an array")
-        return
-    _check_array(fields[0], data)
+    data = _arrays(fields, data, argument)
+    for spec in fields:
+        if spec.name in _by_name(fields, data):
+            spec.check(_by_name(fields, data)[spec.name])
+    _check_rows(_by_name(fields, data))
 
 
-def _check_array(spec, data):
-    if isinstance(data, (list, tuple)) or (hasattr(data, "shape") and hasattr(data, "dtype") and not hasattr(data, "element_spec")):
-        spec.check(ops.convert_to_numpy(data))
+def _arrays(fields, data, argument):
+    """NumPy arrays of what is given for the fields, one or a dict by name, not yet checked."""
+    names = [spec.name for spec in fields]
+    if len(fields) == 1:
+        return arguments.as_array(names[0], data)
+    if not isinstance(data, dict):
+        raise ValueError(f"`{argument}` must be a dict with the keys {names}. Received: {arguments.shown(data)}")
+    if not {spec.name for spec in fields if not spec.optional} <= set(data) <= set(names):
+        raise ValueError(f"`{argument}` must hold the keys {names}. Received: {sorted(map(str, data))}")
+    return {name: arguments.as_array(name, array) for name, array in data.items() if array is not None or name in _required(fields)}
+
+
+def _required(fields):
+    return [spec.name for spec in fields if not spec.optional]
+
+
+def _by_name(fields, data):
+    return data if isinstance(data, dict) else {fields[0].name: data}
+
+
+def _check_rows(arrays):
+    """Refuse arrays with different numbers of rows."""
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        names = " and ".join(f"`{name}`" for name in lengths)
+        raise ValueError(f"{names} must have the same number of rows. Received: {', '.join(map(str, lengths.values()))}")
+
+
+def _plain_arrays(fields, data):
+    if data is None or not fields:
+        return data
+    if not isinstance(data, dict):
+        return fields[0]._plain(data)
+    return {spec.name: spec._plain(data[spec.name]) for spec in fields if spec.name in data}
+
+
+def is_stream(data):
+    """Whether `data` gives its batches one by one: a `PyDataset`, a `tf.data.Dataset`, a data loader or a generator."""
+    if isinstance(data, (keras.utils.PyDataset, types.GeneratorType)) or hasattr(data, "element_spec"):
+        return True
+    return type(data).__module__.split(".")[0] in ("torch", "grain") and not hasattr(data, "shape")
+
+
+def _peek(stream):
+    """The first batch of a stream, or `None` where it cannot be had, and a stream that still has it."""
+    if isinstance(stream, keras.utils.PyDataset):
+        return stream[0], stream
+    if isinstance(stream, types.GeneratorType):
+        first = next(stream, None)
+        if first is None:
+            raise ValueError("`x` must give at least one batch. Received: a generator at its end")
+        return first, _with_first(first, stream)
+    if hasattr(stream, "element_spec") and not hasattr(stream, "take"):
+        # distributed over replicas, each of which sees its part
+        return None, stream
+    return next(iter(stream.take(1) if hasattr(stream, "take") else stream), None), stream
+
+
+def _with_first(first, rest):
+    # a generator, which `itertools.chain` is not to Keras
+    yield first
+    yield from rest

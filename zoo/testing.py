@@ -8,6 +8,7 @@ Example:
 import inspect
 import json
 import tempfile
+import types
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import index
+from zoo import arguments, index
+from zoo.arguments import Described, Expected
 from zoo.model import Model
 
 TOLERANCE = 1e-5
@@ -245,10 +247,140 @@ def _spoiled(field, array):
         if length is not None:
             yield np.concatenate([array, array[(slice(None),) * axis + (slice(0, 1),)]], axis)
     yield np.full(array.shape, np.nan)
+    yield np.full(array.shape, 1e300)
+    if "int" in field.dtype:
+        yield np.full(array.shape, 0.5)
     if field.low is not None:
         yield np.full_like(array, field.low - 1, dtype="float64" if array.dtype.kind == "f" else "int64")
     if field.high is not None:
         yield np.full_like(array, field.high + 1, dtype="float64" if array.dtype.kind == "f" else "int64")
+
+
+def check_verbs(subject):
+    """Every public verb has a valid example call, and refuses wrong arguments with a `ValueError` that names them."""
+    model = subject.new()
+    calls = model.example_calls()
+    assert set(calls) == set(verbs(subject.cls)), f"`example_calls` must have {sorted(verbs(subject.cls))}"
+    for verb, call in calls.items():
+        if call is not None:
+            getattr(model, verb)(**call)
+    outcomes = [(outcome(model, *spoiled), *spoiled) for spoiled in spoiled_calls(model)]
+    wrong = [f"{found}: {verb}({argument}={arguments.shown(bad)})" for found, verb, _, argument, bad in outcomes if found != "named"]
+    assert not wrong, "\n".join(wrong)
+
+
+def verbs(cls):
+    """Names of the public verbs of a method: what it adds to `zoo.Model`, and `fit`, `evaluate` and `predict`."""
+    own = [item for base in cls.__mro__ if issubclass(base, Model) and base is not Model for item in vars(base).items()]
+    is_verb = lambda value: isinstance(value, (types.FunctionType, classmethod, staticmethod))  # noqa: E731
+    added = [name for name, value in own if is_verb(value) and not (name.startswith("_") or name.endswith(("field", "fields")))]
+    added = [name for name in added if not hasattr(Model, name)]
+    return list(dict.fromkeys(["fit", "evaluate", "predict", *added]))
+
+
+def expected_of(model, verb):
+    """What the arguments of a verb may be, `Expected` by name: by its annotations, by Keras's where it passes arguments on to Keras."""
+    found = arguments.expectations(getattr(model, verb))
+    if verb in ("fit", "evaluate", "predict") and "x" in inspect.signature(getattr(Model, verb)).parameters:
+        described = {"x": Expected(arguments.Inputs), "y": Expected(arguments.Targets | None)}
+        passed_on = "kwargs" in inspect.signature(getattr(model, verb)).parameters
+        found = {**(arguments.expectations(getattr(Model, verb)) if passed_on else {}), **described, **found}
+    return found
+
+
+def spoiled_calls(model):
+    """Calls with one wrong argument: (verb, valid keyword arguments, name of the argument, the wrong value)."""
+    for verb, call in model.example_calls().items():
+        if call is None:
+            continue
+        parameters = inspect.signature(getattr(model, verb)).parameters
+        expected = expected_of(model, verb)
+        for name in dict.fromkeys([*call, *(key for key in expected if key in parameters or key in call or verb == "fit")]):
+            if name in call or name not in ("x", "y"):
+                for bad in _bad_values(model, expected.get(name), call.get(name)):
+                    yield verb, call, name, bad
+
+
+def outcome(model, verb, call, argument, bad):
+    """What a verb does with a wrong argument: `"named"`, `"other ValueError"`, `"other exception"` or `"silent"`."""
+    names = [argument, *_field_names(model, expected_of(model, verb).get(argument))]
+    try:
+        getattr(model, verb)(**{**call, argument: bad})
+    except (ValueError, TypeError) as error:
+        if any(f"`{name}`" in str(error) for name in names):
+            return "named"
+        return "other ValueError" if isinstance(error, ValueError) else "other exception"
+    except Exception:
+        return "other exception"
+    return "silent"
+
+
+def _field_names(model, expected):
+    """Names by which a message may speak of an argument: those of the fields that describe it."""
+    kinds = [] if expected is None else [kind for kind in expected.kinds if isinstance(kind, Described)]
+    return [field.name for kind in kinds for field in kind.fields(model)]
+
+
+# what no argument is, whatever its kind
+_JUNK = (object(), np.nan, "no such thing", 1j)
+_BAD = {
+    arguments.count: (-1.0, 1.5, np.nan, np.inf, "3", [1, 2], 2**63, 10**5000, True, {}),
+    arguments.number: (np.nan, np.inf, -np.inf, 1e300, "0.5", [0.5, 0.5], True, 1j),
+    arguments.flag: ("yes", 2, np.nan, []),
+    arguments.one_of: ("no such thing", np.nan, [], -17, object()),
+    arguments.text: (3, ["a"], b"a", np.nan),
+    arguments.texts: ("a bare string", [], [3], [None], [["a"]], 3, {"a": 1}, [np.nan], object()),
+    arguments.text_lists: ("a bare string", ["a bare string"], [], [[]], [[3]], [3], 3, [[["a"]]]),
+    arguments.listed: ("a bare string", [], 3, {}, object()),
+    arguments.callbacks: ("no such thing", [3], 3),
+    arguments.class_weight: ("no such thing", [1, 2], {0: np.nan}, {"a": 1.0}, 3),
+    arguments.sparse_matrix: ("no such thing", 3, [[1.0]], np.eye(3), object()),
+    arguments.file: ("no such thing", 3, object()),
+    arguments.numbers: ("abc", [], [np.nan], [np.inf], [1e300], ["a"], [[1], [1, 2]], [None], {}, object()),
+}
+
+
+def _bad_values(model, expected, value):
+    """Wrong values for an argument."""
+    if expected is None:
+        yield from _JUNK
+        return
+    if not expected.optional:
+        yield None
+    kind = expected.kinds[0]
+    if isinstance(kind, Described):
+        yield from _bad_arrays(kind.fields(model), value, single=kind.what == "sample")
+        return
+    limits = {"low": kind.limits.get("low"), "above": kind.limits.get("above"), "high": kind.limits.get("high")}
+    beyond = [limits["low"] is not None and limits["low"] - 1, limits["above"], limits["high"] is not None and limits["high"] + 1]
+    for bad in (*_BAD[kind.check], *(limit for limit in beyond if limit is not None and limit is not False)):
+        if not any(_takes(other, bad) for other in expected.kinds[1:]):
+            yield bad
+
+
+def _takes(kind, value):
+    try:
+        kind("argument", value, {})
+    except ValueError:
+        return False
+    return True
+
+
+def _bad_arrays(fields, value, single):
+    """Wrong arrays for fields, or for a single sample without the batch axis."""
+    if value is None or not fields:
+        return
+    yield from (3, "text", object(), [[1], [1, 2]], {"no such field": 1})
+    arrays = value if isinstance(value, dict) else {fields[0].name: np.asarray(value)[None] if single else value}
+    for field in fields:
+        if field.name in arrays:
+            for bad in _spoiled(field, np.asarray(arrays[field.name])):
+                if single and (len(bad) != 1 or bad.ndim == np.ndim(value)):
+                    continue
+                yield {**arrays, field.name: bad} if isinstance(value, dict) else bad[0] if single else bad
+    if isinstance(value, dict) and len(fields) > 1:
+        yield {**arrays, fields[-1].name: np.concatenate([arrays[fields[-1].name]] * 2)}
+        yield {name: array for name, array in arrays.items() if name != fields[0].name}
 
 
 def _assert_raises(function, word):

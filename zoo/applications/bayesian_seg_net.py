@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff, trunks
+from zoo.arguments import Count, Inputs, checked
 from zoo.families.segmentation import Segmentation
 from zoo.layers.max_unpooling import MaxPoolingWithArgmax2D, MaxUnpooling2D
 from zoo.layers.monte_carlo_dropout import dropout_moments, in_batches
@@ -163,7 +164,8 @@ class BayesianSegNet(Segmentation):
 
     # --- uncertainty ---
 
-    def predict_with_uncertainty(self, images, samples=50, batch_size=8):
+    @checked
+    def predict_with_uncertainty(self, images: Inputs, samples: Count = 50, batch_size: Count = 8) -> tuple[np.ndarray, np.ndarray]:
         """Segment by averaging over dropout masks, in one compiled function (section 3).
 
         Args:
@@ -178,7 +180,6 @@ class BayesianSegNet(Segmentation):
         Raises:
             ValueError: if the images are not what the model takes, or the network has no dropout.
         """
-        self.check(images)
         return in_batches(self._sample, np.asarray(images, "float32"), samples, batch_size)
 
     def _uncertainty(self, image):
@@ -216,6 +217,11 @@ class BayesianSegNet(Segmentation):
             "class_weights": [1.0, 2.0, 0.5],
             "ignore_class": 255,
         }
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        sample = {"images": self.example_inputs(), "samples": 2, "batch_size": 1}
+        return {**super().example_calls(), "predict_with_uncertainty": sample if self.dropout and self.placement != "none" else None}
 
     @classmethod
     def search_space(cls, hp):

@@ -21,7 +21,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, trunks
+from zoo import arguments, autodiff, trunks
+from zoo.arguments import Flag, Sample, checked
 from zoo.layers.mean_field import MeanFieldCRF
 from zoo.model import Field, Model
 
@@ -219,7 +220,8 @@ class CRFasRNN(Model):
         Returns:
             The History.
         """
-        self.check(x, y)
+        arguments.check_call(Model.fit, self, x, y, sample_weight=sample_weight, **kwargs)
+        x, y = self.prepared(x, y)
         network = keras.Sequential([keras.Input(self.input_fields()[0].shape), self.unary])
         jit_compile = self._compile_arguments.get("jit_compile", "auto")
         optimizer = self.default_optimizer() if isinstance(optimizer, str) and optimizer == "auto" else optimizer
@@ -228,7 +230,8 @@ class CRFasRNN(Model):
 
     # --- use ---
 
-    def segment(self, image, crf=True):
+    @checked
+    def segment(self, image: Sample, crf: Flag = True) -> np.ndarray:
         """Segment one image.
 
         Args:
@@ -241,9 +244,6 @@ class CRFasRNN(Model):
         Raises:
             ValueError: if the image has another shape, is empty, not finite or not in [0, 1].
         """
-        image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
-        self.input_fields()[0].check(image[None])
         run = self._run if crf else self._run_unary
         return ops.convert_to_numpy(run(ops.convert_to_tensor(image[None].astype("float32"))))[0]
 
@@ -267,6 +267,11 @@ class CRFasRNN(Model):
         small = {"num_classes": 4, "filters": (4, 6), "convolutions": (1, 2), "head": 8, "stride": 2, "dropout": 0.25, "ignore_class": 4}
         crf = {"theta_alpha": 8.0, "theta_beta": 30.0, "theta_gamma": 2.0, "iterations": 2, "inference_iterations": 3}
         return {**small, **crf, "bilateral_weight": 1.0, "spatial_weight": 0.5, "normalization": "after", "exact_pixels": 0}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        segment = {"image": self.example_inputs()[0], "crf": False}
+        return {**super().example_calls(), "fit_unary": {**self.example_data(), "verbose": 0}, "segment": segment}
 
     @classmethod
     def search_space(cls, hp):

@@ -14,16 +14,22 @@ Differences from the paper:
 4. Any image size that halves evenly once a level is allowed; feature maps that 4 does not divide are pooled by windows that overlap.
 """
 
+from dataclasses import replace
 from functools import cached_property
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Amount, Count, Described, Index, Inputs, Numbers, Rows, checked
 from zoo.model import Field, Model
 
 BATCH_SIZE = 128
+
+
+Latent = Annotated[Any, Described("latent_fields", "z")]
 
 
 class DCGAN(Model):
@@ -74,6 +80,10 @@ class DCGAN(Model):
         """Images in [-1, 1]."""
         return [Field("image", tuple(self.image_shape), low=-1.0, high=1.0)]
 
+    def latent_fields(self):
+        """`latent_field` as what the generator takes."""
+        return [self.latent_field()]
+
     def latent_field(self):
         """The latent vector, in [-1, 1]."""
         return Field("z", (self.latent_dim,), low=-1.0, high=1.0)
@@ -82,6 +92,19 @@ class DCGAN(Model):
     def example_config(cls):
         """A small pair for 8 x 12 colour images."""
         return {"image_shape": (8, 12, 3), "latent_dim": 5, "filters": (6, 4), "kernel_size": 3, "negative_slope": 0.1}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        z, images = self.latent(3, seed=0), self.example_inputs()
+        own = {
+            "latent": {"n": 2, "seed": 0},
+            "generate": {"z": z},
+            "sample": {"n": 2, "seed": 0},
+            "interpolate": {"z0": z[0], "z1": z[1], "steps": 3},
+            "arithmetic": {"positive": [z[:2]], "negative": [z[2]], "variations": 2, "noise": 0.1, "seed": 0},
+            "features": {"images": images},
+        }
+        return {**super().example_calls(), **own}
 
     @classmethod
     def search_space(cls, hp):
@@ -124,7 +147,8 @@ class DCGAN(Model):
 
     # --- verbs ---
 
-    def latent(self, n, seed=None):
+    @checked
+    def latent(self, n: Count, seed: Index | None = None) -> np.ndarray:
         """Random latent vectors.
 
         Args:
@@ -137,7 +161,8 @@ class DCGAN(Model):
         seed = self.seed_generator if seed is None else seed
         return ops.convert_to_numpy(keras.random.uniform((n, self.latent_dim), -1.0, 1.0, seed=seed))
 
-    def generate(self, z):
+    @checked
+    def generate(self, z: Latent) -> np.ndarray:
         """Images of latent vectors.
 
         Args:
@@ -153,11 +178,13 @@ class DCGAN(Model):
         self.latent_field().check(z)
         return _in_batches(self._generate, z)
 
-    def sample(self, n, seed=None):
+    @checked
+    def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
         """Draw `n` images; an int `seed` gives the same ones each time. Returns `(n, height, width, channels)` in [-1, 1]."""
         return self.generate(self.latent(n, seed))
 
-    def interpolate(self, z0, z1, steps=9):
+    @checked
+    def interpolate(self, z0: Numbers, z1: Numbers, steps: Count = 9) -> np.ndarray:
         """Images along the straight line between two latent vectors, ends included (section 6.1, figure 4).
 
         Args:
@@ -168,13 +195,12 @@ class DCGAN(Model):
         Returns:
             Array `(steps, height, width, channels)`.
         """
-        if steps < 2:
-            raise ValueError(f"`steps` must be at least 2. Received: {steps}")
-        z = np.asarray([z0, z1], "float32")
-        self.latent_field().check(z)
-        return self.generate(np.linspace(*z, steps))
+        arguments.count("steps", steps, low=2)
+        ends = [replace(self.latent_field(), name=name).convert(z[None])[0] for name, z in (("z0", z0), ("z1", z1))]
+        return self.generate(np.linspace(*ends, steps))
 
-    def arithmetic(self, positive, negative=(), variations=8, noise=0.25, seed=None):
+    @checked
+    def arithmetic(self, positive: Rows, negative=(), variations: Index = 8, noise: Amount = 0.25, seed: Index | None = None) -> np.ndarray:
         """Images of a sum of concepts, such as smiling woman - neutral woman + neutral man (section 6.3.2, figure 7).
 
         Args:
@@ -187,13 +213,13 @@ class DCGAN(Model):
         Returns:
             Array `(1 + variations, height, width, channels)`, the result first. Vectors are cut to [-1, 1], the range the generator knows.
         """
-        if not len(positive):
-            raise ValueError(f"`positive` must hold at least one group of latent vectors. Received: {positive}")
-        total = sum(self._concept(group) for group in positive) - sum(self._concept(group) for group in negative)
+        negative = arguments.listed("negative", negative, empty=True)
+        total = sum(self._concept("positive", group) for group in positive) - sum(self._concept("negative", group) for group in negative)
         shifts = np.random.default_rng(seed).uniform(-noise, noise, (variations, self.latent_dim))
         return self.generate(np.clip(np.concatenate([total[None], total + shifts]), -1, 1))
 
-    def features(self, images):
+    @checked
+    def features(self, images: Inputs) -> np.ndarray:
         """What the discriminator sees: the activations of every convolution, max-pooled to 4 x 4, flattened, concatenated (section 5.1).
 
         Args:
@@ -202,7 +228,6 @@ class DCGAN(Model):
         Returns:
             Array `(n, features)`; 16 features a channel where maps are at least 4 x 4.
         """
-        self.check(images)
         return _in_batches(self._features, np.asarray(images, "float32"))
 
     def signatures(self):
@@ -213,10 +238,9 @@ class DCGAN(Model):
             "features": (lambda image: {"features": self.feature_network(image, training=False)}, self.input_fields()),
         }
 
-    def _concept(self, group):
-        group = np.atleast_2d(np.asarray(group, "float32"))
-        self.latent_field().check(group)
-        return group.mean(0)
+    def _concept(self, name, group):
+        group = np.atleast_2d(arguments.numbers(name, group))
+        return replace(self.latent_field(), name=name).convert(group).mean(0)
 
     @cached_property
     def _generate(self):

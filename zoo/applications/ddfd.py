@@ -14,11 +14,14 @@ Differences from the paper:
 4. The paper does not give the rates of its optimiser; those of AlexNet are taken (SGD, momentum 0.9) with a rate of 0.001.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff, trunks
+from zoo.arguments import Count, Positive, Sample, Share, checked
 from zoo.decoding.boxes import nms_avg, nms_max
 from zoo.fields import SizedField
 from zoo.model import Field, Model
@@ -197,7 +200,8 @@ class DDFD(Model):
 
     # --- detection ---
 
-    def heat_map(self, image):
+    @checked
+    def heat_map(self, image: Sample) -> np.ndarray:
         """Probability of a face at every window of one image (figure 1), by a single run of the convolutional network.
 
         Args:
@@ -209,11 +213,20 @@ class DDFD(Model):
         Raises:
             ValueError: if the image has another shape or range, or is smaller than a window.
         """
-        image = self._checked(image)
+        image = image.astype("float32")
         self.check(image[None])
         return ops.convert_to_numpy(self._run(ops.convert_to_tensor(image[None])))[0]
 
-    def detect(self, image, smallest=None, scales_per_octave=3, threshold=0.5, nms="avg", overlap=None):
+    @checked
+    def detect(
+        self,
+        image: Sample,
+        smallest: Positive | None = None,
+        scales_per_octave: Count = 3,
+        threshold: Share = 0.5,
+        nms: Literal["avg", "max"] = "avg",
+        overlap: Share | None = None,
+    ):
         """Find faces of all sizes: heat maps over a pyramid of the image, then windows that found the same face are merged.
 
         Args:
@@ -230,24 +243,20 @@ class DDFD(Model):
         Raises:
             ValueError: if the image is not as above, or an argument is out of range.
         """
-        image, smallest = self._checked(image), self.window if smallest is None else smallest
-        if nms not in ("avg", "max"):
-            raise ValueError(f"`nms` must be 'avg' or 'max'. Received: {nms!r}")
-        if smallest <= 0 or scales_per_octave < 1:
-            raise ValueError(f"`smallest` and `scales_per_octave` must be positive. Received: {smallest}, {scales_per_octave}")
         boxes, scores = self.windows(image, smallest, scales_per_octave, threshold)
         if nms == "avg":
             return nms_avg(boxes, scores, 0.2 if overlap is None else overlap, least_score=threshold)
         kept = nms_max(boxes, scores, 0.3 if overlap is None else overlap)
         return boxes[kept], scores[kept]
 
-    def windows(self, image, smallest=None, scales_per_octave=3, threshold=0.5):
+    @checked
+    def windows(self, image: Sample, smallest: Positive | None = None, scales_per_octave: Count = 3, threshold: Share = 0.5):
         """The windows of the pyramid with a probability of at least `threshold`, before any merging; arguments are those of `detect`.
 
         Returns:
             Boxes `(n, 4)` and probabilities `(n,)`, float64.
         """
-        image, smallest = self._checked(image), self.window if smallest is None else smallest
+        image, smallest = image.astype("float32"), self.window if smallest is None else smallest
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
         scale = self.window / smallest
         # half a pixel of tolerance: the image that is exactly a window belongs to the pyramid
@@ -271,12 +280,6 @@ class DDFD(Model):
         rows, columns = (-(n - self.window) % step for n in size)
         return ops.pad(small, [[0, 0], [0, rows], [0, columns], [0, 0]])
 
-    def _checked(self, image):
-        image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
-        self.input_fields()[0].check(image[None])
-        return image.astype("float32")
-
     # --- serving and search ---
 
     def signatures(self):
@@ -299,6 +302,13 @@ class DDFD(Model):
             "dropout": 0.25,
             "padding": "valid",
         }
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        image = self.example_inputs()[0]
+        windows = {"image": image, "smallest": float(self.window), "scales_per_octave": 2, "threshold": 0.4}
+        own = {"heat_map": {"image": image}, "windows": windows, "detect": {**windows, "nms": "max", "overlap": 0.3}}
+        return {**super().example_calls(), **own}
 
     @classmethod
     def search_space(cls, hp):

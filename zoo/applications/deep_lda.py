@@ -21,7 +21,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Count, Inputs, checked
 from zoo.losses.deep_lda import deep_lda_loss, lda_eigen, lda_statistics
 from zoo.model import Field, Model
 
@@ -191,7 +192,8 @@ class DeepLDA(Model):
         # first in the row, so that callbacks at the end of training find the fitted classifier
         return super().fit(x, y, *args, callbacks=[_FitLDA(*data, kwargs.get("steps_per_epoch")), *given], **kwargs)
 
-    def fit_lda(self, x, y=None, steps=None, batch_size=500):
+    @checked
+    def fit_lda(self, x, y=None, steps: Count | None = None, batch_size: Count = 500):
         """Fit the classifier to the features of labelled images; `fit` does so by itself, other than with a generator.
 
         Args:
@@ -204,9 +206,10 @@ class DeepLDA(Model):
             ValueError: if the images or labels do not fit, or fewer than two classes are there.
         """
         if y is not None:
-            x, y = ops.convert_to_numpy(x), ops.convert_to_numpy(y)
-            self.check(x, y)
+            x, y = self.prepared(x, y)
             batches = ((x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size))
+        elif not hasattr(x, "__iter__") and not isinstance(x, keras.utils.PyDataset):
+            raise ValueError(f"`x` must be images beside `y`, or batches of both. Received: {arguments.shown(x)}")
         else:
             batches = itertools.islice((x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x, steps)
         pairs = [(self._in_pieces(batch[0], batch_size)["features"], ops.convert_to_numpy(batch[1]).reshape(-1)) for batch in batches]
@@ -222,7 +225,8 @@ class DeepLDA(Model):
 
     # --- verbs ---
 
-    def transform(self, images, batch_size=500):
+    @checked
+    def transform(self, images: Inputs, batch_size: Count = 500) -> np.ndarray:
         """Features in the space of LDA.
 
         Args:
@@ -235,12 +239,11 @@ class DeepLDA(Model):
         Raises:
             ValueError: if the images do not fit.
         """
-        self.check(images)
         return self._in_pieces(images, batch_size)["components"]
 
-    def classify(self, images, batch_size=500):
+    @checked
+    def classify(self, images: Inputs, batch_size: Count = 500) -> np.ndarray:
         """The most probable class of each image, `(n,)` int32; see `transform` for the arguments."""
-        self.check(images)
         return self._in_pieces(images, batch_size)["probabilities"].argmax(-1).astype("int32")
 
     def _in_pieces(self, images, batch_size):
@@ -262,6 +265,13 @@ class DeepLDA(Model):
     def example_config(cls):
         """Small arguments for tests."""
         return {"num_classes": 3, "input_shape": (18, 19, 2), "width": 0.0625, "dropout": 0.25, "regularization": 1e-2, "epsilon": 2.0}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        data, images = self.example_data(batch_size=6), self.example_inputs()
+        data["y"] = np.arange(6) % self.num_classes
+        verbs = {"fit_lda": {**data, "batch_size": 4}, "transform": {"images": images, "batch_size": 1}, "classify": {"images": images}}
+        return {**super().example_calls(), **verbs}
 
     @classmethod
     def search_space(cls, hp):

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, trunks
+from zoo import arguments, autodiff, trunks
+from zoo.arguments import Count, Numbers, Share, checked
 from zoo.decoding.boxes import nms_max
 from zoo.model import Field, Model
 
@@ -149,7 +150,8 @@ class DeepMask(Model):
 
     # --- proposals ---
 
-    def propose(self, image, n=100, scales=None, threshold=0.2, overlap=None):
+    @checked
+    def propose(self, image: Numbers, n: Count = 100, scales: Numbers | None = None, threshold: Share = 0.2, overlap: Share | None = None):
         """The most likely objects of an image: the network runs over it in several scales, and the best patches give their masks.
 
         Args:
@@ -166,12 +168,12 @@ class DeepMask(Model):
         Raises:
             ValueError: if the image has another shape or range, or an argument is out of range.
         """
-        image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
+        image = image[..., None] if image.ndim == 2 and self.in_channels == 1 else image
         Field("image", (None, None, self.in_channels), "float32", 0, 1).check(image[None])
+        arguments.number("threshold", threshold, above=0, high=1 - 1e-6)
         scales = 2.0 ** np.arange(-2, 1.01, 0.5) if scales is None else np.atleast_1d(scales)
-        if n < 1 or not 0 < threshold < 1 or not len(scales) or min(scales) <= 0:
-            raise ValueError(f"`n` and `scales` must be positive, `threshold` in (0, 1). Received: {n}, {scales}, {threshold}")
+        if np.ndim(scales) != 1 or min(scales) <= 0:
+            arguments.refuse("scales", "positive numbers", scales)
         image, candidates = image.astype("float32"), n if overlap is None else 4 * n
         logits, squares, scores = (np.concatenate(arrays) for arrays in zip(*(self._best(image, s, candidates) for s in scales)))
         order = np.argsort(-scores, kind="stable")[:candidates]
@@ -246,6 +248,11 @@ class DeepMask(Model):
             "dropout": 0.25,
             "score_weight": 0.25,
         }
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        image = self.example_inputs()[0]
+        return {**super().example_calls(), "propose": {"image": image, "n": 2, "scales": [1.0], "threshold": 0.3, "overlap": 0.5}}
 
     @classmethod
     def search_space(cls, hp):

@@ -23,9 +23,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import attacks, autodiff, relevance
+from zoo import arguments, attacks, autodiff, relevance
+from zoo.arguments import Count, Inputs, Positive, Share, checked
 from zoo.families.wrapped_classifier import LabelledModel, TeacherStaysMixin, log_probabilities, num_outputs, sample_shape, thawed
-from zoo.model import Field
+from zoo.model import Field, Model
 
 
 class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
@@ -97,6 +98,17 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
         student = keras.Sequential([inputs, layers.Dense(5, "tanh"), layers.BatchNormalization(), layers.Dense(3, dtype="float32")])
         return {"teacher": teacher, "student": student, "temperature": 3.0, "hard_weight": 0.2, "low": -1.0, "high": 2.0}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        x = self.example_inputs()
+        return {
+            **super().example_calls(),
+            "at_temperature": {"temperature": 2.0},
+            "logits": {"x": x},
+            "gradient_amplitude": {"x": x, "temperature": 2.0},
+            "robustness": {"x": x, "gamma": 0.5, "temperature": 2.0, "batch_size": 2},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Temperature, share of the true classes, and the learning rate."""
@@ -117,7 +129,8 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
         Returns:
             The student's History, with the teacher's as `teacher_loss` and `teacher_accuracy`.
         """
-        self.check(x, y if self._auto_loss else None)
+        arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+        x, y = self.prepared(x, y) if self._auto_loss else (self.prepared(x)[0], y)
         if y is None and hasattr(x, "shape") and (self.train_teacher or self.hard_weight):
             raise ValueError("`label` must be given to train the teacher, or the student with `hard_weight`. Received: None")
         first = self._fit_teacher(x, y, *args, **kwargs) if self.train_teacher else {}
@@ -157,17 +170,20 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
 
     # --- verbs ---
 
-    def at_temperature(self, temperature):
+    @checked
+    def at_temperature(self, temperature: Positive):
         """The student's probabilities at some temperature, as a function for `zoo.attacks`; T undoes what hides the derivatives."""
         return lambda x: ops.exp(self._log_at(x, temperature))
 
-    def logits(self, x):
+    @checked
+    def logits(self, x: Inputs):
         """The student's logits `(batch, classes)` in float32, a function for `zoo.attacks`."""
         with autodiff.Scope():
             outputs = ops.cast(self._student_logits(x), "float32")
         return ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1) if outputs.shape[-1] == 1 else outputs
 
-    def gradient_amplitude(self, x, temperature=1.0, batch_size=256):
+    @checked
+    def gradient_amplitude(self, x: Inputs, temperature: Positive = 1.0, batch_size: Count = 256) -> np.ndarray:
         """Mean size of the derivatives of all probabilities by all input numbers, the sensitivity of section V; `(n,)`.
 
         Args:
@@ -175,11 +191,11 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
             temperature: of the softmax; the student is used at 1.
             batch_size: samples in one compiled call.
         """
-        self.check(x)
         run = self._compiled("amplitude", lambda x, t: (attacks.amplitude(self.at_temperature(t), x),))
         return self._in_batches(lambda part: run(part, np.float32(temperature)), x, batch_size)[0]
 
-    def robustness(self, x, gamma=112 / 784, temperature=1.0, batch_size=64):
+    @checked
+    def robustness(self, x: Inputs, gamma: Share = 112 / 784, temperature: Positive = 1.0, batch_size: Count = 64) -> float:
         """Mean share of features that must change for another class to be seen, the robustness of sections III and V.
 
         The saliency map attack on the probabilities is run for every other class, and the least of its changes counts.
@@ -193,9 +209,7 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
         Returns:
             A number between 0 and `gamma`.
         """
-        self.check(x)
-        if not 0 < gamma <= 1:
-            raise ValueError(f"`gamma` must be above 0 and at most 1. Received: {gamma}")
+        arguments.number("gamma", gamma, high=1, above=0)
         run = self._compiled(("robustness", gamma), partial(self._least_change, gamma))
         return float(np.mean(self._in_batches(lambda part: run(part, np.float32(temperature)), x, batch_size)[0]))
 

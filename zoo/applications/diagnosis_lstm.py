@@ -20,6 +20,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Count, Numbers, checked
 from zoo.layers.sequence_pooling import at_last
 from zoo.model import Field, Model
 
@@ -103,7 +104,8 @@ class DiagnosisLSTM(Model):
         monitored = self.network({"series": series, "steps": x["steps"]}, training=training)
         return {"probabilities": at_last(monitored, x["steps"])[:, : self.num_labels], "monitored": monitored}
 
-    def adapt(self, series, steps=None):
+    @checked
+    def adapt(self, series: Numbers, steps: Numbers | None = None):
         """Scale each variable to mean 0 and variance 1 over these series from now on; before `fit`, as for a Keras preprocessing layer.
 
         Args:
@@ -117,9 +119,9 @@ class DiagnosisLSTM(Model):
 
     def _checked(self, series, steps):
         series = np.asarray(series, "float32")
-        steps = np.full(len(series), self.length, "int32") if steps is None else np.asarray(steps, "int32")
-        self.check({"series": series, "steps": steps})
-        return series, steps
+        steps = np.full(len(series), self.length, "int32") if steps is None else steps
+        x = self.prepared({"series": series, "steps": steps})[0]
+        return x["series"], x["steps"].astype("int32")
 
     # --- what the method takes, and learning ---
 
@@ -173,9 +175,15 @@ class DiagnosisLSTM(Model):
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        x = self.example_inputs()
+        return {**super().example_calls(), "adapt": x, "monitor": {**x, "batch_size": 1}, "diagnose": {**x, "top": 1}}
+
     # --- verbs ---
 
-    def monitor(self, series, steps=None, batch_size=256):
+    @checked
+    def monitor(self, series: Numbers, steps: Numbers | None = None, batch_size: Count = 256):
         """Probabilities of the labels after each step, as if the rest of the series had not come yet.
 
         Args:
@@ -194,7 +202,8 @@ class DiagnosisLSTM(Model):
         found, place = np.concatenate(parts), np.minimum(np.arange(self.length), steps[:, None] - 1)
         return np.take_along_axis(found, place[..., None], axis=1)
 
-    def diagnose(self, series, steps=None, top=10):
+    @checked
+    def diagnose(self, series: Numbers, steps: Numbers | None = None, top: Count = 10):
         """The most probable labels of each series.
 
         Args:

@@ -16,9 +16,11 @@ Differences from the paper:
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff, trunks
+from zoo.arguments import Sample, checked
 from zoo.families.segmentation import Segmentation
 from zoo.layers.dilated_context import DILATIONS, DilatedContext
 from zoo.layers.elastic_deformation import mirrored
@@ -204,7 +206,8 @@ class DilatedContextNet(Segmentation):
 
     # --- verbs, serving and search ---
 
-    def segment(self, image):
+    @checked
+    def segment(self, image: Sample) -> np.ndarray:
         """Segment one image of any size; each new size is compiled once.
 
         Args:
@@ -216,8 +219,6 @@ class DilatedContextNet(Segmentation):
         Raises:
             ValueError: if the image has another shape, is empty, or not finite.
         """
-        image = ops.convert_to_numpy(image)
-        self.input_fields()[0].check(image[None])
         return ops.convert_to_numpy(self._run(ops.convert_to_tensor(image[None].astype("float32"))))[0]
 
     def signatures(self):
@@ -243,6 +244,10 @@ class DilatedContextNet(Segmentation):
             "dilations": [1, 2, 1, 1],
             "ignore_class": 255,
         }
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        return {**super().example_calls(), "receptive_field": {}, "segment": {"image": self.example_inputs()[0]}}
 
     @classmethod
     def search_space(cls, hp):

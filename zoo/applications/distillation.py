@@ -11,11 +11,14 @@ Differences from the paper:
    on the test set.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
 
-from zoo import relevance
+from zoo import arguments, relevance
+from zoo.arguments import Flag, Index, Inputs, Rows, Share, checked
 from zoo.families.wrapped_classifier import TeacherStaysMixin, WrappedClassifier, log_probabilities, num_outputs, sample_shape
 from zoo.model import Field
 
@@ -85,7 +88,8 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         self.compile()
 
     @staticmethod
-    def ensemble(models, mean="arithmetic", from_logits=False):
+    @checked
+    def ensemble(models: Rows, mean: Literal["arithmetic", "geometric"] = "arithmetic", from_logits: Flag = False) -> keras.Model:
         """A Keras model of the mean of several classifiers' probabilities (section 2).
 
         Args:
@@ -96,10 +100,6 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         Raises:
             ValueError: if there are no models, or `mean` is unknown.
         """
-        if mean not in ("arithmetic", "geometric") or not len(models):
-            raise ValueError(
-                f"`mean` must be 'arithmetic' or 'geometric', of one or more `models`. Received: {mean!r}, {len(models)} models"
-            )
         inputs = keras.Input(sample_shape(models[0], "models"))
         logs = [log_probabilities(model(inputs), from_logits) for model in models]
         together = sum(logs[1:], logs[0]) if mean == "geometric" else sum((ops.exp(log) for log in logs[1:]), ops.exp(logs[0]))
@@ -124,6 +124,12 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         student = keras.Sequential([keras.Input((5,)), layers.Dense(4, "tanh"), layers.Dense(3, dtype="float32")])
         teacher = keras.Sequential([keras.Input((5,)), layers.Dense(6, "relu"), layers.Dense(4, "softmax", dtype="float32")])
         return {"student": student, "teacher": teacher, "temperature": 3.0, "hard_weight": 0.4, "classes": [2, 0], "from_logits": True}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        models = [keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, activation="softmax")])] * 2
+        repair = {"x": self.example_inputs(8), "label": 1, "share": 0.3}
+        return {**super().example_calls(), "ensemble": {"models": models, "mean": "geometric", "from_logits": False}, "repair_bias": repair}
 
     @classmethod
     def search_space(cls, hp):
@@ -182,7 +188,8 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         table[list(self.classes)] = np.arange(len(self.classes))
         return ops.where(label < 0, label, ops.take(table, ops.maximum(label, 0)))
 
-    def repair_bias(self, x, label, share=None):
+    @checked
+    def repair_bias(self, x: Inputs, label: Index, share: Share | None = None) -> float:
         """Shift the student's logit of a class that the transfer set lacked until it is predicted as often as it should be (section 3).
 
         Args:
@@ -198,8 +205,8 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         """
         classes = int(self.bias.shape[0])
         share = 1 / classes if share is None else share
-        if not 0 <= label < classes or not 0 < share < 1:
-            raise ValueError(f"`label` must be 0 to {classes - 1} and `share` between 0 and 1. Received: {label}, {share}")
+        arguments.count("label", label, 0, classes - 1)
+        arguments.number("share", share, above=0, high=1 - 1e-6)
         from scipy.optimize import brentq
 
         found = self.predict(x, batch_size=256, verbose=0)

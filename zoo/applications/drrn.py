@@ -16,14 +16,16 @@ Differences from the paper:
 6. A transition cut short by a limit of steps (truncation) still bootstraps from its next state.
 """
 
+from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Amount, Described, Index, Share, Text, TextLists, Texts, checked
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
 from zoo.environments.text_rollout import TextRollout
 from zoo.families.agent import Agent, check_choice, check_range
@@ -53,6 +55,9 @@ class Turn(NamedTuple):
     q_values: np.ndarray
     action: int | None = None
     reward: float = 0.0
+
+
+Transitions = Annotated[dict, Described("transition_fields", ("reward", "next_state", "next_actions", "terminated"))]
 
 
 class DRRN(Agent):
@@ -229,6 +234,19 @@ class DRRN(Agent):
 
         return {"env": TextGame("gull_rock"), "steps": 64}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        calls, rng = super().example_calls(), np.random.default_rng(0)
+        how = {"alpha": 1.0, "epsilon": 0.5}
+        own = {
+            "encode": {"states": ["a room", "a door"], "actions": [["go", "stay"], ["open"]]},
+            "act": {"state": "a room", "actions": ["go", "stay"], **how},
+            "play": {"env": calls["fit"]["env"], "seed": 0, **how},
+            "transcript": {"env": calls["fit"]["env"], "seed": 0, **how},
+            "targets": {"transitions": {field.name: field.sample(2, rng) for field in self.transition_fields()}},
+        }
+        return {**calls, **own}
+
     @classmethod
     def search_space(cls, hp):
         """Layers, interaction, temperature and learning rate."""
@@ -239,7 +257,8 @@ class DRRN(Agent):
             "learning_rate": hp.Float("learning_rate", 1e-4, 1e-1, sampling="log"),
         }
 
-    def encode(self, states, actions):
+    @checked
+    def encode(self, states: Texts, actions: TextLists) -> dict[str, np.ndarray]:
         """What `predict` takes.
 
         Args:
@@ -252,8 +271,8 @@ class DRRN(Agent):
         Raises:
             ValueError: if these are no texts, or a state has no action or more than `max_actions`.
         """
-        states = text.checked_texts(states)
-        if isinstance(actions, str) or len(actions) != len(states) or not all(actions):
+        actions = arguments.text_lists("actions", actions)
+        if len(actions) != len(states):
             raise ValueError(f"`actions` must be {len(states)} lists of texts, one a state. Received: {str(actions)[:100]}")
         return self._ids(states, actions)
 
@@ -282,7 +301,20 @@ class DRRN(Agent):
         self.td_errors.update_state(errors)
         return ops.mean(ops.cast(sample_weight, errors.dtype) * ops.square(errors))
 
-    def targets(self, transitions):
+    def transition_fields(self):
+        """The arrays of the memory, a row a transition."""
+        now = self.input_fields()
+        after = [replace(field, name=f"next_{field.name}") for field in now]
+        return [
+            *now,
+            *after,
+            Field("action", (), "int32", 0, self.max_actions - 1),
+            Field("reward"),
+            Field("terminated", (), low=0, high=1),
+        ]
+
+    @checked
+    def targets(self, transitions: Transitions):
         """What the values of actions should have been: the reward, and `gamma` times the best value of the next state unless it is an end.
 
         Args:
@@ -318,7 +350,8 @@ class DRRN(Agent):
 
     # --- playing ---
 
-    def act(self, state, actions, alpha=None, epsilon=0.0):
+    @checked
+    def act(self, state: Text, actions: Texts, alpha: Amount | None = None, epsilon: Share = 0.0) -> int:
         """The number of the action to take.
 
         Args:
@@ -335,7 +368,8 @@ class DRRN(Agent):
         """
         return int(self._choose(self.encode([state], [actions]), alpha, epsilon)[0])
 
-    def play(self, env, alpha=None, epsilon=0.0, seed=None):
+    @checked
+    def play(self, env, alpha: Amount | None = None, epsilon: Share = 0.0, seed: Index | None = None):
         """Play an episode.
 
         Args:
@@ -391,7 +425,8 @@ class DRRN(Agent):
         how = {"alpha": self.alpha} if self.exploration == "softmax" else {"epsilon": self.epsilon}
         return self._choose(observations, **how)
 
-    def _choose(self, observations, alpha=None, epsilon=0.0):
+    @checked
+    def _choose(self, observations, alpha: Amount | None = None, epsilon: Share = 0.0):
         """The best actions, or draws from the softmax; a share of `epsilon` at random."""
         values = ops.convert_to_numpy(self._values(observations))
         # the largest of scores with Gumbel noise is a draw from their softmax

@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Inputs, checked
 from zoo.model import Field, Model
 
 
@@ -210,7 +211,8 @@ class DynamicCapacityNet(Model):
 
     # --- use ---
 
-    def attend(self, images):
+    @checked
+    def attend(self, images: Inputs):
         """Where the network looks.
 
         Args:
@@ -226,10 +228,10 @@ class DynamicCapacityNet(Model):
         """
         if not self.patches:
             raise ValueError(f"`patches` must be at least 1 to attend. Received: {self.patches}")
-        self.check(images)
         return {key: ops.convert_to_numpy(value) for key, value in self._attend(_tensor(images)).items()}
 
-    def predict_coarse(self, images):
+    @checked
+    def predict_coarse(self, images: Inputs):
         """Class probabilities `(batch, classes)` from the coarse layers alone, without refinement.
 
         Args:
@@ -238,10 +240,10 @@ class DynamicCapacityNet(Model):
         Raises:
             ValueError: if the images are not what the model takes.
         """
-        self.check(images)
         return ops.convert_to_numpy(self._run_coarse(_tensor(images)))
 
-    def predict_fine(self, images):
+    @checked
+    def predict_fine(self, images: Inputs):
         """Class probabilities `(batch, classes)` from the fine layers on the whole image.
 
         Args:
@@ -250,7 +252,6 @@ class DynamicCapacityNet(Model):
         Raises:
             ValueError: if the images are not what the model takes.
         """
-        self.check(images)
         return ops.convert_to_numpy(self._run_fine(_tensor(images)))
 
     def _attended(self, image):
@@ -265,6 +266,12 @@ class DynamicCapacityNet(Model):
         """`serve`, and `attend` with saliency, positions, corners and patches where the model attends."""
         attend = {"attend": (self._attended, self.input_fields())} if self.patches else {}
         return {**super().signatures(), **attend}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        images = {"images": self.example_inputs()}
+        own = {"multiply_adds": {}, "attend": images if self.patches else None, "predict_coarse": images, "predict_fine": images}
+        return {**super().example_calls(), **own}
 
     @classmethod
     def example_config(cls):

@@ -20,9 +20,11 @@ Differences from the paper:
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Inputs, checked
 from zoo.model import Field, Model
 
 # stacks of (units, receptive field), section 4.2 and 4.3
@@ -207,7 +209,8 @@ class ELUNet(Model):
 
     # --- codes ---
 
-    def encode(self, image):
+    @checked
+    def encode(self, image: Inputs) -> np.ndarray:
         """The code layer of the autoencoder.
 
         Args:
@@ -221,7 +224,6 @@ class ELUNet(Model):
         """
         if self.architecture != "autoencoder":
             raise ValueError(f"`architecture` must be 'autoencoder' for `encode`. Received: {self.architecture!r}")
-        self.check(image)
         return ops.convert_to_numpy(self._run_encode(image))
 
     def _encoded(self, image):
@@ -241,6 +243,11 @@ class ELUNet(Model):
     def example_config(cls):
         """Small arguments for tests."""
         return {"activation": "prelu", "alpha": 0.3, "width": 0.0625, "input_shape": (6, 5, 2), "num_classes": 3}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        encode = {"image": self.example_inputs()} if self.architecture == "autoencoder" else None
+        return {**super().example_calls(), "encode": encode}
 
     @classmethod
     def search_space(cls, hp):

@@ -23,7 +23,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import attacks, autodiff
+from zoo import arguments, attacks, autodiff
+from zoo.arguments import Count, Inputs, Numbers, Share, Targets, checked
 from zoo.families.wrapped_classifier import AnalysedClassifier
 from zoo.model import Field
 
@@ -90,6 +91,20 @@ class JSMA(AnalysedClassifier):
         options = {"theta": -0.6, "gamma": 0.3, "pairs": False, "outputs": "probabilities", "low": -1.0, "high": 1.0}
         return {"classifier": classifier, **options, "from_logits": True}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        x, target = self.example_inputs(), np.array([0, 1])
+        attack = {"x": x, "gamma": 0.5, "batch_size": 2}
+        return {
+            **super().example_calls(),
+            "attack": {**attack, "target": target},
+            "attack_all": attack,
+            "saliency": {"x": x, "target": 1},
+            "adversarial_distance": {"x": x, "target": target},
+            "robustness": {"x": x},
+            "hardness": {"x": x, "y": target, "distortions": (0.2, 0.5)},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """The change of a feature, how they are chosen, and the learning rate."""
@@ -106,7 +121,8 @@ class JSMA(AnalysedClassifier):
 
     # --- verbs ---
 
-    def attack(self, x, target, gamma=None, batch_size=64):
+    @checked
+    def attack(self, x: Inputs, target: Numbers, gamma: Share | None = None, batch_size: Count = 64) -> attacks.Attacked:
         """Samples of a target class, made from others by few changes (algorithms 1 to 3).
 
         Args:
@@ -125,27 +141,32 @@ class JSMA(AnalysedClassifier):
         *_, (samples, success) = self._stages(x, target, (rounds // 4, rounds // 2, rounds), batch_size)
         return attacks.Attacked(samples, success, np.sum((samples != x).reshape(len(x), -1), axis=1))
 
-    def attack_all(self, x, gamma=None, batch_size=64):
+    @checked
+    def attack_all(self, x: Inputs, gamma: Share | None = None, batch_size: Count = 64) -> attacks.Attacked:
         """`attack` for all classes: `samples` `(n, classes, ...)`, `success` and `changed` `(n, classes)`; arguments as there."""
         x, target = self._with_all_targets(x)
         found = self.attack(x, target, gamma, batch_size)
         return attacks.Attacked(*(np.reshape(part, (-1, self.num_classes, *part.shape[1:])) for part in found))
 
-    def saliency(self, x, target, batch_size=64):
+    @checked
+    def saliency(self, x: Inputs, target: Numbers, batch_size: Count = 64) -> np.ndarray:
         """How much each feature helps towards a class (equation 8, or 9 where features fall); `(n, ...)`, at least 0."""
         return self._in_batches("saliency", batch_size, *self._checked(x, target))[0]
 
-    def adversarial_distance(self, x, target, batch_size=64):
+    @checked
+    def adversarial_distance(self, x: Inputs, target: Numbers, batch_size: Count = 64) -> np.ndarray:
         """The share of features that do not help towards a class (equation 14); `(n,)`, 1 is farthest."""
         return self._in_batches("saliency", batch_size, *self._checked(x, target))[1]
 
-    def robustness(self, x, batch_size=64):
+    @checked
+    def robustness(self, x: Inputs, batch_size: Count = 64) -> float:
         """The smallest adversarial distance of samples from classes other than their predicted ones (equation 15)."""
         copies, target = self._with_all_targets(x)
         distance = self.adversarial_distance(copies, target, batch_size).reshape(-1, self.num_classes)
         return float(np.min(distance, where=self._classes(x, batch_size)[:, None] != np.arange(self.num_classes), initial=1.0))
 
-    def hardness(self, x, y, distortions=DISTORTIONS, batch_size=64):
+    @checked
+    def hardness(self, x: Inputs, y: Targets, distortions: Numbers = DISTORTIONS, batch_size: Count = 64) -> np.ndarray:
         """How hard it is to turn each class into each other: distortion, integrated over the success rate (equations 12 and 13).
 
         Attacks are run with each of the largest distortions. Each gives the share of samples that reach the target, and the mean share of
@@ -160,7 +181,6 @@ class JSMA(AnalysedClassifier):
         Returns:
             `(classes, classes)`, source by target; NaN where source and target are the same, or `x` has no samples of the source.
         """
-        self.check(x, y)
         success, distortion = self._by_distortion(x, distortions, batch_size)
         y = self._numbers(y)
         found = np.full((self.num_classes, self.num_classes), np.nan)
@@ -176,24 +196,20 @@ class JSMA(AnalysedClassifier):
         return Field("target", (), "int32", 0, self.num_classes - 1)
 
     def _checked(self, x, target):
-        self.check(x)
         x = np.asarray(x, "float32")
         return x, self._classes_of(target, len(x), self._target_field())
 
     def _with_all_targets(self, x):
-        self.check(x)
         return np.repeat(np.asarray(x, "float32"), self.num_classes, axis=0), np.tile(np.arange(self.num_classes, dtype="int32"), len(x))
 
     def _rounds(self, gamma=None):
         gamma = self.gamma if gamma is None else gamma
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"`gamma` must be between 0 and 1. Received: {gamma}")
         return attacks.budget(int(np.prod(self.sample_shape)), gamma, self.pairs)
 
     def _by_distortion(self, x, distortions, batch_size):
         """Success and share of changed features under each largest distortion: `(distortions, n, classes)` each."""
         x, target = self._with_all_targets(x)
-        rounds = [self._rounds(gamma) for gamma in distortions]
+        rounds = [self._rounds(arguments.number("distortions", gamma, 0, 1)) for gamma in np.ravel(distortions)]
         if len(rounds) < 2 or rounds != sorted(rounds):
             raise ValueError(f"`distortions` must be two or more shares, in rising order. Received: {distortions}")
         found = [(s, np.mean((samples != x).reshape(len(x), -1), axis=1)) for samples, s in self._stages(x, target, rounds, batch_size)]

@@ -26,9 +26,10 @@ from keras import ops
 from scipy import sparse
 
 from zoo import autodiff
+from zoo.arguments import Count, Matrix, Numbers, checked
 from zoo.layers.feature_sum import FeatureSum, padded_rows
 from zoo.losses import ranking
-from zoo.model import Field, Model
+from zoo.model import Field, Model, is_stream
 from zoo.optimizers.rows import RowAdadelta, RowAdagrad
 
 CRITERIA = ("logistic", "bpr", "warp", "warp-kos")
@@ -108,7 +109,8 @@ class LightFM(Model):
         self.compile()
 
     @classmethod
-    def from_features(cls, user_features=None, item_features=None, **arguments):
+    @checked
+    def from_features(cls, user_features: Matrix | None = None, item_features: Matrix | None = None, **arguments):
         """A model sized for, and holding, the given feature matrices.
 
         Args:
@@ -126,7 +128,8 @@ class LightFM(Model):
         model.set_features(user_features, item_features)
         return model
 
-    def set_features(self, user_features=None, item_features=None):
+    @checked
+    def set_features(self, user_features: Matrix | None = None, item_features: Matrix | None = None):
         """Set what users and items are made of; the matrices are weights of the model and are saved with it.
 
         Args:
@@ -172,6 +175,24 @@ class LightFM(Model):
             "num_recommendations": 5,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        users, known = np.array([0, 1]), sparse.csr_matrix(([1.0], ([0], [1])), (self.num_users, self.num_items))
+        sides = {"user": self.users, "item": self.items}
+        features = {f"{side}_features": sums.features() for side, sums in sides.items() if sums.num_features}
+        new = {f"add_{side}s": {"features": sums.features()[:2]} if sums.num_features else None for side, sums in sides.items()}
+        own = {
+            "from_features": {**features, **{f"num_{side}s": sums.size for side, sums in sides.items() if not sums.num_features}},
+            "set_features": features,
+            "set_interactions": {"matrix": known},
+            "scores": {"users": users},
+            "recommend": {"users": users, "k": 2, "exclude": known},
+            "similar_items": {"items": users, "k": 2},
+            **{f"{side}_representations": {"features": sums.features()} for side, sums in sides.items()},
+            **new,
+        }
+        return {**super().example_calls(), **own}
+
     @classmethod
     def search_space(cls, hp):
         """Embedding length, criterion, draws and learning rate."""
@@ -212,7 +233,8 @@ class LightFM(Model):
         if sparse.issparse(x):
             x, y, sample_weight = self._unpack(x, sample_weight)
             kwargs.setdefault("batch_size", BATCH_SIZE)
-        self.check(x, y if self._auto_loss else None)
+        if not is_stream(x):
+            x, y = self.prepared(x, y) if self._auto_loss else (self.prepared(x)[0], y)
         if isinstance(x, dict):
             positive = np.ones(len(x["user"]), bool) if y is None else np.asarray(y).ravel() > 0
             self._remember(np.asarray(x["user"])[positive], np.asarray(x["item"])[positive])
@@ -222,7 +244,8 @@ class LightFM(Model):
             raise ValueError('`x` must hold positives for criterion "warp-kos", or `set_interactions` be called first. Received: none')
         return super().fit(x, y, *args, sample_weight=sample_weight, **kwargs)
 
-    def set_interactions(self, matrix):
+    @checked
+    def set_interactions(self, matrix: Matrix):
         """Set the known positives, which pairwise criteria do not draw as negatives. They are not saved.
 
         Args:
@@ -311,7 +334,8 @@ class LightFM(Model):
 
     # --- verbs ---
 
-    def scores(self, users):
+    @checked
+    def scores(self, users: Numbers) -> np.ndarray:
         """Scores of all items, what the metrics of `zoo.metrics` take.
 
         Args:
@@ -322,7 +346,8 @@ class LightFM(Model):
         """
         return self._run(self._score_all, None, self._ids(users, 0))[0]
 
-    def recommend(self, users, k=None, exclude=None):
+    @checked
+    def recommend(self, users: Numbers, k: Count | None = None, exclude: Matrix | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The best items of each user.
 
         Args:
@@ -338,7 +363,8 @@ class LightFM(Model):
         k = self._length(k, self.num_items)
         return self._run(self._score_all, k, self._ids(users, 0), None if exclude is None else exclude.tocsr())
 
-    def similar_items(self, items, k=None):
+    @checked
+    def similar_items(self, items: Numbers, k: Count | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The items whose embeddings have the largest cosine with those of `items`, never the item itself.
 
         Args:
@@ -350,15 +376,18 @@ class LightFM(Model):
         """
         return self._run(self._cosines, self._length(k, self.num_items - 1), self._ids(items, 1))
 
-    def user_representations(self, features=None):
+    @checked
+    def user_representations(self, features: Matrix | None = None):
         """Biases `(n,)` and embeddings `(n, dim)` of all users, or of rows of a sparse feature matrix `(n, num_user_features)`."""
         return self.users.representations(features)
 
-    def item_representations(self, features=None):
+    @checked
+    def item_representations(self, features: Matrix | None = None):
         """Biases `(n,)` and embeddings `(n, dim)` of all items, or of rows of a sparse feature matrix `(n, num_item_features)`."""
         return self.items.representations(features)
 
-    def add_items(self, features):
+    @checked
+    def add_items(self, features: Matrix):
         """A copy of this model with new items after the old ones, known by their features alone (cold start).
 
         Args:
@@ -369,7 +398,8 @@ class LightFM(Model):
         """
         return self._extended("item", features)
 
-    def add_users(self, features):
+    @checked
+    def add_users(self, features: Matrix):
         """A copy of this model with new users after the old ones; see `add_items`."""
         return self._extended("user", features)
 
@@ -401,9 +431,7 @@ class LightFM(Model):
         return model
 
     def _ids(self, ids, field):
-        ids = np.atleast_1d(ids)
-        self.input_fields()[field].check(ids)
-        return ids.astype("int32")
+        return self.input_fields()[field].convert(np.atleast_1d(ids)).astype("int32")
 
     def _score_all(self, users, excluded=None):
         """Scores `(batch, num_items)`; items `excluded` `(batch, any)` score -inf."""

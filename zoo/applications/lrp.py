@@ -24,12 +24,14 @@ Differences from the paper:
 """
 
 from functools import cached_property, partial
+from typing import Literal
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Count, Inputs, Numbers, Text, Texts, checked
 from zoo.families.wrapped_classifier import AnalysedClassifier
 from zoo.model import Field
 from zoo.relevance import Steps, running
@@ -117,6 +119,18 @@ class LRP(AnalysedClassifier):
             "from_logits": True,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        explain = {"x": self.example_inputs(), "label": np.array([0, 1])}
+        relevance = {**explain, "method": self.method, "batch_size": 1}
+        own = {
+            "relevance": relevance,
+            "score": explain,
+            "heatmap": {**relevance, "reduce": "sum"},
+            "explain": {**explain, "methods": ["sensitivity"]},
+        }
+        return {**super().example_calls(), **own}
+
     @classmethod
     def search_space(cls, hp):
         """The rule, its parameters, and the learning rate; the quality of heat maps is AOPC, not the loss."""
@@ -134,7 +148,8 @@ class LRP(AnalysedClassifier):
 
     # --- verbs ---
 
-    def relevance(self, x, label=None, method=None, batch_size=64):
+    @checked
+    def relevance(self, x: Inputs, label: Numbers | None = None, method: Text | None = None, batch_size: Count = 64) -> np.ndarray:
         """What each input value adds to the score of a class (section II).
 
         Args:
@@ -150,11 +165,20 @@ class LRP(AnalysedClassifier):
         """
         return self._in_batches(self._method(method), x, label, batch_size)[0]
 
-    def score(self, x, label=None, batch_size=256):
+    @checked
+    def score(self, x: Inputs, label: Numbers | None = None, batch_size: Count = 256) -> np.ndarray:
         """The logit of a class, f(x) of the paper; arguments as in `relevance`. Returns `(n,)`."""
         return self._in_batches("score", x, label, batch_size)[0]
 
-    def heatmap(self, x, label=None, method=None, reduce="auto", batch_size=64):
+    @checked
+    def heatmap(
+        self,
+        x: Inputs,
+        label: Numbers | None = None,
+        method: Text | None = None,
+        reduce: Literal["auto", "sum", "l2", "max"] = "auto",
+        batch_size: Count = 64,
+    ) -> np.ndarray:
         """One number a pixel: the relevances of its channels together (section II).
 
         Args:
@@ -167,7 +191,6 @@ class LRP(AnalysedClassifier):
         Returns:
             Array `(n, ...)` without the last axis of `x`; inputs of one axis have no channels and keep it.
         """
-        _check_choice("reduce", reduce, ("auto", "sum", "l2", "max"))
         relevance = self.relevance(x, label, method, batch_size)
         if relevance.ndim < 3:
             return relevance
@@ -176,8 +199,11 @@ class LRP(AnalysedClassifier):
             return relevance.sum(-1)
         return np.linalg.norm(relevance, axis=-1) if reduce == "l2" else np.abs(relevance).max(-1)
 
-    def explain(self, x, label=None, methods=METHODS[:5]):
+    @checked
+    def explain(self, x: Inputs, label: Numbers | None = None, methods: Texts = METHODS[:5]) -> dict[str, np.ndarray]:
         """Heat maps by several methods: dict, method -> `(n, ...)`. `zoo.plots.heatmaps(x, model.explain(x))` draws them."""
+        for method in methods:
+            _check_choice("methods", method, METHODS)
         return {method: self.heatmap(x, label, method) for method in methods}
 
     # --- machinery ---
@@ -192,7 +218,6 @@ class LRP(AnalysedClassifier):
         return Field("label", (), "int32", low=-1, high=self.num_classes - 1)
 
     def _in_batches(self, what, x, label, batch_size):
-        self.check(x)
         x = np.asarray(x, "float32")
         label = self._classes_of(-1 if label is None else label, len(x), self._label_field())
         parts = [self._compiled[what](x[i : i + batch_size], label[i : i + batch_size]) for i in range(0, len(x), batch_size)]

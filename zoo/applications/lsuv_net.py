@@ -15,11 +15,13 @@ Differences from the paper:
 """
 
 import keras
-import numpy as np
 from keras import layers
 
+from zoo import arguments
+from zoo.arguments import Count, Flag, Inputs, Positive, Verbose, checked
 from zoo.families.classification import Classification
 from zoo.initializers.lsuv import lsuv
+from zoo.model import Model, is_stream
 
 # filters of each convolution, block by block; a 2 x 2 max-pooling ends each block but the last, which ends in a global one
 FITNETS = {
@@ -109,7 +111,8 @@ class LSUVNet(Classification):
 
     # --- initialisation ---
 
-    def initialize(self, batch, tolerance=0.1, max_iterations=10, verbose=1):
+    @checked
+    def initialize(self, batch: Inputs, tolerance: Positive = 0.1, max_iterations: Count = 10, verbose: Verbose | Flag = 1):
         """LSUV: orthonormal kernels, then layer by layer an output of variance 1 (algorithm 1); forgets what was learned.
 
         Args:
@@ -121,7 +124,6 @@ class LSUVNet(Classification):
         Returns:
             List of `zoo.initializers.LayerRecord`, in the order of execution.
         """
-        self.check(batch)
         report = lsuv(self.network, batch, tolerance, max_iterations, verbose=verbose)
         self.initialized.assign(1)
         return report
@@ -129,11 +131,12 @@ class LSUVNet(Classification):
     def fit(self, x=None, *args, **kwargs):
         """`zoo.Model.fit`; with `init="lsuv"` a network that was not initialised yet is, on up to 256 of the images."""
         if self.init == "lsuv" and not int(self.initialized):
-            if not isinstance(x, np.ndarray):
+            if is_stream(x):
                 raise ValueError(
                     f"`x` must be an array for `init='lsuv'`; else call `initialize(batch)` first. Received: {type(x).__name__}"
                 )
-            self.check(x)
+            arguments.check_call(Model.fit, self, x, *args, **kwargs)
+            x = self.prepared(x)[0]
             self.initialize(x[:: -(-len(x) // 256)], verbose=0)
         return super().fit(x, *args, **kwargs)
 
@@ -155,6 +158,13 @@ class LSUVNet(Classification):
             "activation": "tanh",
             "dropout": 0.1,
             "weight_decay": 1e-3,
+        }
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        return {
+            **super().example_calls(),
+            "initialize": {"batch": self.example_inputs(8), "tolerance": 0.2, "max_iterations": 2, "verbose": 0},
         }
 
     @classmethod

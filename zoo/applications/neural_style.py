@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, trunks
+from zoo import arguments, autodiff, trunks
+from zoo.arguments import Amount, Callbacks, Count, Flag, Index, Inputs, Numbers, Texts, Verbose, checked
 from zoo.callbacks.callback_loop import CallbackLoop
 from zoo.fields import SizedField
 from zoo.losses.gram import content_loss, gram_matrix, style_loss
@@ -178,7 +179,8 @@ class NeuralStyle(Model):
             raise ValueError(f"`trunk` must be None, 'vgg16' or 'vgg19' for `{verb}`. Received: {self.trunk!r}")
         return [self.network.get_layer(name) for name in self.layer_names]
 
-    def normalize(self, images):
+    @checked
+    def normalize(self, images: Inputs):
         """Rescale the filters so that each has a mean activation of 1 over `images`, which gives all layers a say (arXiv 1505.07376).
 
         What the network computes stays the same up to the scale of each filter's output. Filters that hardly fire, with less than a
@@ -187,7 +189,6 @@ class NeuralStyle(Model):
         Args:
             images: `(n, height, width, 3)` in [0, 1].
         """
-        self.check(images)
         convolutions, before = self._convolutions("normalize"), np.ones(3)
         found = self.network.predict(images, verbose=0, batch_size=16)
         for name, layer in zip(self.layer_names, convolutions):
@@ -213,7 +214,7 @@ class NeuralStyle(Model):
             raise ValueError(f"`{name}` must have sides of at least {self._least_side} pixels. Received: {size[0]} x {size[1]}")
 
     def _checked(self, name, image):
-        image = np.asarray(image)
+        image = arguments.as_array(name, image)
         Field(name, (None, None, 3), low=0.0, high=1.0).check(image[None])
         self._check_side(name, image.shape[:2])
         return image.astype("float32")
@@ -263,24 +264,25 @@ class NeuralStyle(Model):
 
     # --- the search ---
 
+    @checked
     def fit(
         self,
         content=None,
         style=None,
-        steps=500,
+        steps: Count = 500,
         init="noise",
-        size=None,
-        style_blend=None,
-        keep_colors=False,
-        content_layers=None,
-        style_layers=None,
-        bounded=True,
-        tolerance=0.0,
-        seed=None,
-        callbacks=None,
-        log_every=10,
-        verbose="auto",
-    ):
+        size: Numbers | None = None,
+        style_blend: Numbers | None = None,
+        keep_colors: Flag = False,
+        content_layers: Texts | None = None,
+        style_layers: Texts | None = None,
+        bounded: Flag = True,
+        tolerance: Amount = 0.0,
+        seed: Index | None = None,
+        callbacks: Callbacks | None = None,
+        log_every: Count = 10,
+        verbose: Verbose = "auto",
+    ) -> keras.callbacks.History:
         """Search the image with the content of `content` and the style of `style` (equation 7); afterwards it is `image`.
 
         Without `content` a texture like `style` is synthesised, without `style` the content is reconstructed (figure 1).
@@ -310,6 +312,8 @@ class NeuralStyle(Model):
             ValueError: if an argument cannot be.
         """
         verbose = 1 if verbose == "auto" else verbose
+        if isinstance(init, str):
+            arguments.one_of("init", init, ("noise", "content", "style"))
         content, styles, colors = self._read(content, style, keep_colors)
         weights = self._weights_of(content, styles, content_layers, style_layers)
         objective = _Objective(self, self._all_targets(content, styles, style_blend, weights), weights)
@@ -344,7 +348,8 @@ class NeuralStyle(Model):
             image = self._colors + ((image - self._colors) @ LUMINANCE)[..., None]
         return np.clip(image, 0.0, 1.0)
 
-    def evaluate(self, image, content=None, style=None, style_blend=None):
+    @checked
+    def evaluate(self, image, content=None, style=None, style_blend: Numbers | None = None) -> dict[str, float]:
         """The losses of an image.
 
         Args:
@@ -403,9 +408,13 @@ class NeuralStyle(Model):
 
     def _first(self, init, content, styles, size, seed):
         """Where the search starts."""
-        if content is not None and size is not None and tuple(size) != content.shape[:2]:
+        if content is not None and size is not None and tuple(np.ravel(size)) != content.shape[:2]:
             raise ValueError(f"`size` must be None or that of `content`, {content.shape[:2]}. Received: {size}")
-        shape = content.shape[:2] if content is not None else tuple(styles[0].shape[:2] if size is None else size)
+        if size is not None:
+            size = tuple(arguments.count("size", side) for side in arguments.numbers("size", size, rank=1))
+            if len(size) != 2:
+                arguments.refuse("size", "(height, width)", size)
+        shape = content.shape[:2] if content is not None else styles[0].shape[:2] if size is None else size
         self._check_side("size", shape)
         if not isinstance(init, str):
             image = self._checked("init", init)
@@ -438,7 +447,8 @@ class NeuralStyle(Model):
         self.fit(content, style, **options)
         return self.image
 
-    def texture(self, style, size=None, layers=None, **options):
+    @checked
+    def texture(self, style, size: Numbers | None = None, layers: Texts | None = None, **options):
         """Synthesise an image that has the style alone (figure 1, style reconstructions).
 
         Args:
@@ -453,7 +463,8 @@ class NeuralStyle(Model):
         self.fit(None, style, size=size, style_layers=layers, **options)
         return self.image
 
-    def reconstruct(self, content, layers=None, **options):
+    @checked
+    def reconstruct(self, content, layers: Texts | None = None, **options):
         """What an image's features still tell about it (figure 1, content reconstructions).
 
         Args:
@@ -490,6 +501,30 @@ class NeuralStyle(Model):
         side = max(self._least_side, 16)
         content, style = self.example_inputs(1)[0], self.example_inputs(2)[1, : side - 1 if side > self._least_side else side]
         return {"content": content, "style": style, "steps": 9, "log_every": 3}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        image, options = self.example_inputs(1)[0], {"steps": 2, "verbose": 0}
+        fit = {
+            **self.example_data(),
+            **options,
+            "init": "noise",
+            "keep_colors": False,
+            "bounded": True,
+            "tolerance": 0.0,
+            "seed": 0,
+            "log_every": 1,
+        }
+        return {
+            **super().example_calls(),
+            "fit": fit,
+            "evaluate": {"image": image, "content": image, "style": image, "style_blend": [1.0]},
+            "copy_convolutions": {"model": self.network},
+            "normalize": {"images": image[None]},
+            "stylize": {"content": image, "style": image, **options},
+            "texture": {"style": image, "layers": self.style_layers[:1], **options},
+            "reconstruct": {"content": image, "layers": self.content_layers[:1], **options},
+        }
 
     @classmethod
     def search_space(cls, hp):

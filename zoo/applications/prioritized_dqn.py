@@ -15,12 +15,14 @@ Differences from the paper:
 """
 
 from functools import cached_property
+from typing import Annotated
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Described, File, Share, checked
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
 from zoo.families.agent import Agent, check_choice, check_range, frame_axis, pixels
 from zoo.metrics.last_batch import LastBatch
@@ -29,6 +31,9 @@ from zoo.model import Field
 # (alpha, beta0) of each variant, table 3 of the paper
 EXPONENTS = {"proportional": (0.6, 0.4), "rank": (0.7, 0.5), "uniform": (0.0, 1.0)}
 MEMORY = ("observation", "action", "reward", "next_observation", "terminated")
+
+
+Transitions = Annotated[dict, Described("transition_fields", ("reward", "next_observation", "terminated"))]
 
 
 class PrioritizedDQN(Agent):
@@ -162,6 +167,20 @@ class PrioritizedDQN(Agent):
 
         return {"env": BlindCliffwalk(self.observation_shape[0]), "steps": 64}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        calls, rng = super().example_calls(), np.random.default_rng(0)
+        transitions = {field.name: field.sample(8, rng) for field in self.transition_fields()}
+        calls["act"]["epsilon"] = 0.5
+        return {
+            **calls,
+            "targets": {"transitions": transitions},
+            "remember": transitions,
+            "learn": {},
+            "update_target": {},
+            "restore_memory": None,
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Width, priorities, target updates and learning rate."""
@@ -185,7 +204,8 @@ class PrioritizedDQN(Agent):
         self.td_errors.update_state(clipped)
         return ops.mean(ops.cast(sample_weight, errors.dtype) * clipped * (errors - 0.5 * clipped))
 
-    def targets(self, transitions):
+    @checked
+    def targets(self, transitions: Transitions):
         """What the action values should have been: `reward + gamma * Q_target(next, argmax Q(next))`.
 
         Args:
@@ -218,6 +238,17 @@ class PrioritizedDQN(Agent):
     def _schedule_logs(self):
         return {"epsilon": self.epsilon, "beta": self.beta}
 
+    def transition_fields(self):
+        """The arrays of the memory, a row a transition."""
+        observation = tuple(self.observation_shape)
+        return [
+            Field("observation", observation),
+            Field("action", (), "int32", 0, self.num_actions - 1),
+            Field("reward"),
+            Field("next_observation", observation),
+            Field("terminated", (), low=0, high=1),
+        ]
+
     def remember(self, **transitions):
         """Put transitions into the memory, which `fit` does by itself; demonstrations of others are welcome too.
 
@@ -227,15 +258,16 @@ class PrioritizedDQN(Agent):
         Raises:
             ValueError: if an array is missing or of another shape, or an action is none of the agent's.
         """
-        actions = np.asarray(transitions.get("action", ()))
-        if actions.size and not 0 <= actions.min() <= actions.max() < self.num_actions:
-            raise ValueError(f"`action` must be from 0 to {self.num_actions - 1}. Received: {actions.min()} to {actions.max()}")
+        for field in self.transition_fields():
+            if field.name in transitions:
+                transitions[field.name] = field.convert(transitions[field.name])
         if self.memory is None:
             dtype = np.asarray(transitions.get("observation", 0.0)).dtype
             self.memory = self._new_memory("float32" if dtype.kind == "f" else dtype)
         self.memory.add(**transitions)
 
-    def restore_memory(self, file):
+    @checked
+    def restore_memory(self, file: File):
         """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
         with np.load(file, allow_pickle=False) as saved:
             dtype = saved["frames" if self._sees_pixels else "field/observation"].dtype
@@ -284,7 +316,8 @@ class PrioritizedDQN(Agent):
         act = (lambda observation: {"action": ops.argmax(self(observation, training=False), axis=1)}, self.input_fields())
         return {**super().signatures(), "act": act}
 
-    def _choose(self, observations, epsilon=0.0):
+    @checked
+    def _choose(self, observations, epsilon: Share = 0.0):
         """The best actions; a share of `epsilon` at random."""
         random = self._rng.random(len(observations)) < epsilon
         actions = self._rng.integers(self.num_actions, size=len(observations))

@@ -20,12 +20,14 @@ Differences from the paper:
 """
 
 from functools import cached_property
+from typing import Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from zoo import attacks, autodiff, relevance
+from zoo.arguments import Amount, Count, Inputs, Targets, checked
 from zoo.families.adversarial_training import AdversarialTraining
 from zoo.families.wrapped_classifier import log_probabilities
 
@@ -92,6 +94,13 @@ class StrongAdversary(AdversarialTraining):
         options = {"epsilon": 0.3, "norm": "linf", "layer": "hidden", "adversary": "outputs", "num_steps": 2, "clean_weight": 0.4}
         return {**super().example_config(), **options, "step_size": 0.2}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        data = self.example_data()
+        smallest = {**data, "norm": "l2", "num_steps": 2, "overshoot": 0.1}
+        hidden = {} if self.layer is None else {"perturb_representation": data}
+        return {**super().example_calls(), "smallest_perturbation": smallest, **hidden}
+
     @classmethod
     def search_space(cls, hp):
         """The adversary and the learning rate."""
@@ -125,7 +134,8 @@ class StrongAdversary(AdversarialTraining):
 
     # --- verbs ---
 
-    def perturb_representation(self, x, y):
+    @checked
+    def perturb_representation(self, x: Inputs, y: Targets) -> tuple[np.ndarray, np.ndarray]:
         """The output of `layer` for samples, and what the adversary makes of it.
 
         Args:
@@ -140,11 +150,13 @@ class StrongAdversary(AdversarialTraining):
         """
         if self.layer is None:
             raise ValueError("`layer` must be given to perturb a representation. Received: None")
-        self.check(x, y)
         hidden, moved = self._compiled_hidden(np.asarray(x, "float32"), self._numbers(y))
         return ops.convert_to_numpy(hidden), ops.convert_to_numpy(moved)
 
-    def smallest_perturbation(self, x, y, norm=None, num_steps=10, overshoot=0.02):
+    @checked
+    def smallest_perturbation(
+        self, x: Inputs, y: Targets, norm: Literal["l1", "l2", "linf"] | None = None, num_steps: Count = 10, overshoot: Amount = 0.02
+    ) -> np.ndarray:
         """A short way out of class `y` for each sample, from linearised outputs, repeated until the class changes (section 2).
 
         Args:
@@ -157,7 +169,6 @@ class StrongAdversary(AdversarialTraining):
         Returns:
             Array of the shape of `x`, moved but not cut off at the limits.
         """
-        self.check(x, y)
         norm = norm or self.norm
         key = ("smallest", norm)
         if key not in self._attacks:

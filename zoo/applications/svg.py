@@ -19,23 +19,34 @@ Differences from the paper:
    policy worse on the pendulum: it widens where the policy has just been, and importance weights fall to nothing.
 """
 
+from dataclasses import replace
 from functools import cached_property
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff
+from zoo.arguments import Count, Described, File, Flag, Numbers, checked
 from zoo.distributions import DiagonalGaussian
 
 # Keras has to know it before it loads an agent that was saved with it
 from zoo.environments.pendulum import PendulumReward as PendulumReward
 from zoo.environments.replay_buffers import UniformReplay
 from zoo.families.agent import Agent, check_choice, check_range
+from zoo.model import Field
 
 VARIANTS = ("svg0", "svg1", "svg_inf")
 # what `Rollout` tells of a step that is kept
 STEP = ("observation", "action", "reward", "next_observation", "terminated")
+
+
+Transitions = Annotated[dict, Described("transition_fields")]
+Trajectories = Annotated[dict, Described("trajectory_fields")]
+Observations = Annotated[Any, Described("transition_fields", "observation")]
+Actions = Annotated[Any, Described("transition_fields", "action")]
+NextObservations = Annotated[Any, Described("transition_fields", "next_observation")]
 
 
 class SVG(Agent):
@@ -215,6 +226,34 @@ class SVG(Agent):
 
         return {"env": LinearQuadratic(horizon=10), "steps": 40}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        calls, rng = super().example_calls(), np.random.default_rng(0)
+        batch = {field.name: field.sample(8, rng) for field in self.transition_fields()}
+        paths = {field.name: field.sample(2, rng) for field in self.trajectory_fields()}
+        pair, step = (
+            {name: batch[name] for name in names} for names in (("observation", "action"), ("observation", "action", "next_observation"))
+        )
+        calls["act"]["noise"] = True
+        own = {
+            "model_loss": {"batch": batch} if self.dynamics else None,
+            "targets": {"batch": batch} if self.variant != "svg_inf" else None,
+            "value_loss": {"batch": batch, "targets": batch["reward"]} if self.variant != "svg_inf" else None,
+            "q_values": pair if self.variant == "svg0" else None,
+            "rewards": step if self.dynamics else None,
+            "infer_noise": step,
+            "importance_weights": {"batch": batch},
+            "policy_loss": {"batch": batch} if self.variant != "svg_inf" else None,
+            "trajectory_loss": {"batch": paths} if self.variant == "svg_inf" else None,
+            "value_gradients": {"batch": paths} if self.variant == "svg_inf" else None,
+            "remember": batch,
+            "learn": {} if self.variant != "svg_inf" else None,
+            "update_target": {"due": False} if self.variant != "svg_inf" else None,
+            "imagine": {"observation": batch["observation"], "steps": 2} if self.dynamics else None,
+            "restore_memory": None,
+        }
+        return {**calls, **own}
+
     @classmethod
     def search_space(cls, hp):
         """Noise of the actions, discount, frequency of updates and learning rate (of all networks)."""
@@ -296,7 +335,8 @@ class SVG(Agent):
 
     # --- the method ---
 
-    def model_loss(self, batch):
+    @checked
+    def model_loss(self, batch: Transitions):
         """Negative log-likelihood of the next observations, and squared error of a learned reward; a scalar, the mean over the batch.
 
         Args:
@@ -310,7 +350,8 @@ class SVG(Agent):
             loss = loss + ops.mean((predicted - batch["reward"]) ** 2)
         return loss
 
-    def targets(self, batch):
+    @checked
+    def targets(self, batch: Transitions):
         """What V or Q should have been by the target network: r + gamma V(s') or r + gamma Q(s', a'), `(batch,)` (algorithms 4, 3)."""
         inputs = batch["next_observation"]
         if self.variant == "svg0":
@@ -319,23 +360,27 @@ class SVG(Agent):
             inputs = ops.concatenate([inputs, mean + std * noise], 1)
         return ops.stop_gradient(batch["reward"] + self.gamma * (1.0 - batch["terminated"]) * self.target(inputs)[:, 0])
 
-    def value_loss(self, batch, targets):
+    @checked
+    def value_loss(self, batch: Transitions, targets: Numbers):
         """Half the squared error of the critic; V's is weighted, since the actions were those of older policies."""
         if self.variant == "svg0":
             return 0.5 * ops.mean((targets - self.q_values(batch["observation"], batch["action"])) ** 2)
         return 0.5 * ops.mean(self.importance_weights(batch) * (targets - self.critic(batch["observation"])[:, 0]) ** 2)
 
-    def q_values(self, observation, action):
+    @checked
+    def q_values(self, observation: Observations, action: Actions):
         """Q `(batch,)` of `"svg0"`."""
         return self.critic(ops.concatenate([observation, action], 1))[:, 0]
 
-    def rewards(self, observation, action, next_observation):
+    @checked
+    def rewards(self, observation: Observations, action: Actions, next_observation: NextObservations):
         """The reward function, given or learned, `(batch,)`."""
         if self.reward is not None:
             return self.reward(observation, action, next_observation)
         return self.reward_network(ops.concatenate([observation, action], 1))[:, 0]
 
-    def infer_noise(self, observation, action, next_observation=None):
+    @checked
+    def infer_noise(self, observation: Observations, action: Actions, next_observation: NextObservations | None = None):
         """The noise that made the policy act and the model go as they did (section 4.2): eta `(batch, m)` and xi `(batch, n)` or `None`."""
         mean, std = self.policy(observation)
         eta = (action - mean) / std
@@ -344,7 +389,8 @@ class SVG(Agent):
         mean, std = self.dynamics(observation, action)
         return ops.stop_gradient(eta), ops.stop_gradient((next_observation - mean) / std)
 
-    def importance_weights(self, batch):
+    @checked
+    def importance_weights(self, batch: Transitions):
         """p(a | s) of the policy over p(a | s) of the policy that acted, cut at `weight_clip`, `(batch,)`."""
         now, then = _gaussian(*self.policy(batch["observation"])), _gaussian(batch["mean"], batch["std"])
         logs = now.log_prob(batch["action"]) - then.log_prob(batch["action"])
@@ -352,7 +398,8 @@ class SVG(Agent):
         weights = ops.exp(ops.minimum(logs, 30.0 if self.weight_clip is None else float(np.log(self.weight_clip))))
         return ops.stop_gradient(weights)
 
-    def policy_loss(self, batch):
+    @checked
+    def policy_loss(self, batch: Transitions):
         """Minus the weighted value of a batch of transitions, whose gradient is -v_theta of SVG(1) or SVG(0) (algorithm 2, line 12)."""
         observation = batch["observation"]
         eta, xi = self.infer_noise(observation, batch["action"], batch["next_observation"])
@@ -369,7 +416,8 @@ class SVG(Agent):
             loss = loss + self.kl_weight * ops.mean(_gaussian(batch["mean"], batch["std"]).kl(_gaussian(mean, std)))
         return loss
 
-    def trajectory_loss(self, batch):
+    @checked
+    def trajectory_loss(self, batch: Trajectories):
         """Minus the mean discounted return of trajectories, whose gradient is -v_theta of SVG(inf) (algorithm 1).
 
         Args:
@@ -391,7 +439,8 @@ class SVG(Agent):
             loss = loss + self.kl_weight * ops.sum(ops.reshape(batch["mask"], (-1,)) * apart) / ops.sum(batch["mask"])
         return loss
 
-    def value_gradients(self, batch):
+    @checked
+    def value_gradients(self, batch: Trajectories):
         """The gradients of the value along trajectories (equation 11), in a recursion from their ends.
 
         Args:
@@ -447,6 +496,17 @@ class SVG(Agent):
             due = self._due(envs, self.update_period, self.learning_starts)
         return [self.learn() for _ in range(due)]
 
+    def transition_fields(self):
+        """The arrays of the memory, a row a transition."""
+        states, actions = tuple(self.observation_shape), tuple(self.action_shape)
+        own = [Field("observation", states), Field("action", actions), Field("reward"), Field("next_observation", states)]
+        return [*own, Field("terminated", (), low=0, high=1), Field("mean", actions), Field("std", actions, low=0)]
+
+    def trajectory_fields(self):
+        """The arrays of trajectories, `(trajectories, horizon, ...)`."""
+        found = [replace(field, shape=(None, *field.shape), example=(self.horizon,)) for field in self.transition_fields()]
+        return [*found, Field("mask", (None,), low=0, high=1, example=(self.horizon,))]
+
     def remember(self, **transitions):
         """Put transitions into the memory, which `fit` does by itself.
 
@@ -457,6 +517,9 @@ class SVG(Agent):
         Raises:
             ValueError: if an array is missing or of another shape.
         """
+        for field in self.transition_fields():
+            if field.name in transitions:
+                transitions[field.name] = field.convert(transitions[field.name])
         if self.memory is None:
             self.memory = self._new_memory()
         if "mean" not in transitions and "observation" in transitions:
@@ -464,7 +527,8 @@ class SVG(Agent):
             transitions |= {name: ops.convert_to_numpy(value) for name, value in outputs.items()}
         self.memory.add(**transitions)
 
-    def restore_memory(self, file):
+    @checked
+    def restore_memory(self, file: File):
         """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
         self.memory = self._new_memory()
         self.memory.restore(file)
@@ -497,13 +561,15 @@ class SVG(Agent):
         logs = {**{name: ops.mean(ops.stack([loss[name] for loss in losses])) for name in losses[0]}, **self._learn_policy(batch)}
         return {name: float(value) for name, value in logs.items()}
 
-    def update_target(self, due=True):
+    @checked
+    def update_target(self, due: Flag = True):
         """Copy the critic to the target network, if it is `due`, a bool or a scalar tensor."""
         for target, online in zip(self.target.variables, self.critic.variables):
             # `where` makes a new array: JAX must not be given one buffer twice
             target.assign(ops.where(due, online.value, target.value))
 
-    def imagine(self, observation, steps=None):
+    @checked
+    def imagine(self, observation: Observations, steps: Count | None = None) -> dict:
         """Trajectories that the policy takes in the model, shaped as real ones are; what a planner would learn from.
 
         Args:
@@ -565,9 +631,7 @@ class SVG(Agent):
         return super()._rollout(env, seed)
 
     def _new_memory(self):
-        states, actions = tuple(self.observation_shape), tuple(self.action_shape)
-        shapes = {"observation": states, "action": actions, "reward": (), "next_observation": states, "terminated": ()}
-        fields = {name: (shape, "float32") for name, shape in {**shapes, "mean": actions, "std": actions}.items()}
+        fields = {field.name: (field.shape, "float32") for field in self.transition_fields()}
         return UniformReplay(self.buffer_size, fields, seed=int(self._rng.integers(2**31)))
 
     # --- playing ---
@@ -577,7 +641,8 @@ class SVG(Agent):
         act = (lambda observation: {"action": self.policy(observation)[0]}, self.input_fields())
         return {**super().signatures(), "act": act}
 
-    def _choose(self, observations, noise=False):
+    @checked
+    def _choose(self, observations, noise: Flag = False):
         """The mean, or with `noise` what the policy draws."""
         action, mean, _ = self._draw(observations)
         return ops.convert_to_numpy(action if noise else mean)

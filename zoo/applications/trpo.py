@@ -23,12 +23,14 @@ Differences from the paper:
 
 from functools import cached_property
 from math import prod
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Described, Flag, Numbers, checked
 from zoo.distributions import Categorical, DiagonalGaussian
 from zoo.environments.branches import Branches, Forks
 from zoo.environments.paths import Paths, discounted_sums
@@ -39,6 +41,9 @@ from zoo.optimizers.trust_region import conjugate_gradient, flatten, line_search
 
 UPDATES = ("trust_region", "natural", "vanilla")
 PAPER_STEPS = 50_000
+
+
+Observations = Annotated[Any, Described("input_fields", "observation")]
 
 
 class TRPO(Agent):
@@ -205,6 +210,15 @@ class TRPO(Agent):
 
         return {"env": BlindCliffwalk(self.observation_shape[0]), "steps": 2 * self._update_steps}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        calls, rng = super().example_calls(), np.random.default_rng(0)
+        calls["act"]["stochastic"] = True
+        shape = (6,) if self.procedure == "single_path" else (6, self.num_actions)
+        action = rng.integers(self.num_actions, size=shape) if self.action_shape is None else rng.normal(size=(*shape, *self.action_shape))
+        learn = {"observation": self.example_inputs(6), "action": action, "advantage": rng.normal(size=shape)}
+        return {**calls, "learn": {**learn, "value_target": rng.normal(size=6)} if self.baseline else learn}
+
     @classmethod
     def search_space(cls, hp):
         """Size of the trust region, width, batch and discount."""
@@ -300,7 +314,10 @@ class TRPO(Agent):
 
     # --- learning ---
 
-    def learn(self, observation, action, advantage, value_target=None):
+    @checked
+    def learn(
+        self, observation: Observations, action: Numbers, advantage: Numbers, value_target: Numbers | None = None
+    ) -> dict[str, float]:
         """One update, which `fit` does by itself.
 
         Args:
@@ -330,8 +347,18 @@ class TRPO(Agent):
             _assign(self.value, result["value"])
         return {name: float(result["logs"][name]) for name in self.update_logs}
 
+    def _check_batch(self, observation, action, advantage, value_target):
+        advantage = arguments.numbers("advantage", advantage, rank=1 if self.procedure == "single_path" else 2)
+        if self.action_shape is None:
+            Field("action", advantage.shape[1:], "int32", 0, self.num_actions - 1).check(action)
+        else:
+            Field("action", (*advantage.shape[1:], *self.action_shape)).check(action)
+        if self.baseline and (value_target is None or np.shape(value_target) != advantage.shape[:1]):
+            arguments.refuse("value_target", "given to a model with a baseline, one a state", value_target)
+
     def _batch(self, observation, action, advantage, value_target):
         """Tensors with an axis of actions, filled up with rows of no weight, so that few shapes occur."""
+        self._check_batch(observation, action, advantage, value_target)
         action = np.asarray(action, "int32" if self.action_shape is None else "float32").reshape(*np.shape(advantage), -1)
         if self.procedure == "single_path":
             action, advantage = action[:, None], np.expand_dims(advantage, -1)
@@ -455,7 +482,8 @@ class TRPO(Agent):
         outputs = self(observation, training=False)
         return {"action": ops.argmax(outputs, axis=1) if self.action_shape is None else outputs["mean"]}
 
-    def _choose(self, observations, stochastic=False):
+    @checked
+    def _choose(self, observations, stochastic: Flag = False):
         """The most probable actions or the means; with `stochastic` a draw from the policy."""
         if stochastic:
             return self._draw(observations, self._kind.noise(self._rng, (len(observations),), self._size))

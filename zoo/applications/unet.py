@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff, trunks
+from zoo.arguments import Count, Flag, Sample, Verbose, checked
 from zoo.fields import SizedField
 from zoo.layers.elastic_deformation import mirrored
 from zoo.losses.weighted_crossentropy import WeightedCrossentropy
@@ -126,7 +127,8 @@ class UNet(Model):
 
     # --- sizes ---
 
-    def output_size(self, height, width):
+    @checked
+    def output_size(self, height: Count, width: Count) -> tuple[int, int]:
         """Size of the output for an image.
 
         Returns:
@@ -146,7 +148,8 @@ class UNet(Model):
         shrink = self._least_size - self._least_output
         return height - shrink, width - shrink
 
-    def valid_size(self, height, width):
+    @checked
+    def valid_size(self, height: Count, width: Count) -> tuple[int, int]:
         """The smallest size that fits and is not below the given one, `(height, width)` in pixels.
 
         With `s = 2**(depth - 1)`, sides fit that are multiples of `s` (`"same"`) or have the form `s (k + 12) - 4` (`"valid"`), which
@@ -213,7 +216,10 @@ class UNet(Model):
 
     # --- any size: overlap-tile ---
 
-    def segment(self, image, tile=256, test_time_augmentation=False, batch_size=4, verbose="auto"):
+    @checked
+    def segment(
+        self, image: Sample, tile: Count = 256, test_time_augmentation: Flag = False, batch_size: Count = 4, verbose: Verbose = "auto"
+    ) -> np.ndarray:
         """Segment an image of any size by overlapping tiles with mirrored borders (figure 2); equals one pass over the whole image.
 
         A trunk sees farther than the margin of a tile, which is 6 of the deepest level's pixels: then results depend on `tile` a little.
@@ -231,11 +237,6 @@ class UNet(Model):
         Raises:
             ValueError: if the image has another shape, is empty, or not finite.
         """
-        image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
-        self.input_fields()[0].check(image[None])
-        if tile < 1 or batch_size < 1:
-            raise ValueError(f"`tile` and `batch_size` must be at least 1. Received: tile={tile}, batch_size={batch_size}")
         image = image.astype("float32")
         if not test_time_augmentation:
             return self._tiled(image, tile, batch_size, verbose)
@@ -302,6 +303,12 @@ class UNet(Model):
     def example_config(cls):
         """Small arguments for tests."""
         return {"num_classes": 3, "in_channels": 2, "filters": 4, "depth": 2, "dropout": 0.25}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        size = dict(zip(("height", "width"), self.valid_size(40, 41)))
+        segment = {"image": np.zeros((9, 11, self.in_channels)), "tile": 8, "test_time_augmentation": True, "batch_size": 2, "verbose": 0}
+        return {**super().example_calls(), "valid_size": size, "output_size": size, "segment": segment}
 
     @classmethod
     def search_space(cls, hp):

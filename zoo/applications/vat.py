@@ -24,6 +24,7 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff
+from zoo.arguments import Inputs, checked
 from zoo.families.wrapped_classifier import WrappedClassifier
 from zoo.losses.virtual_adversarial import local_distributional_smoothness, virtual_adversarial_perturbation
 from zoo.model import Field
@@ -81,6 +82,11 @@ class VAT(WrappedClassifier):
         )
         return {"classifier": classifier, "epsilon": 0.7, "num_power_iterations": 2, "xi": 0.05, "alpha": 0.9, "from_logits": True}
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        x = self.example_inputs()
+        return {**super().example_calls(), "virtual_adversarial_perturbation": {"x": x}, "local_distributional_smoothness": {"x": x}}
+
     @classmethod
     def search_space(cls, hp):
         """`epsilon`, the one hyperparameter that the paper tunes, and the learning rate."""
@@ -112,7 +118,8 @@ class VAT(WrappedClassifier):
 
     # --- verbs ---
 
-    def virtual_adversarial_perturbation(self, x):
+    @checked
+    def virtual_adversarial_perturbation(self, x: Inputs) -> np.ndarray:
         """The step of length `epsilon` that changes each prediction most (section 3.2).
 
         Args:
@@ -121,10 +128,10 @@ class VAT(WrappedClassifier):
         Returns:
             Array of the shape of `x`. It starts at random; on a flat or symmetric spot two calls may differ, above all in sign.
         """
-        self.check(x)
         return ops.convert_to_numpy(self._compiled_perturbation(np.asarray(x, "float32")))
 
-    def local_distributional_smoothness(self, x):
+    @checked
+    def local_distributional_smoothness(self, x: Inputs) -> np.ndarray:
         """LDS of each sample: minus the KL divergence (nats) that the virtual adversarial perturbation causes (equation 3).
 
         Args:
@@ -133,7 +140,6 @@ class VAT(WrappedClassifier):
         Returns:
             Array `(batch,)`, at most 0; nearer 0 is smoother.
         """
-        self.check(x)
         return ops.convert_to_numpy(self._compiled_smoothness(np.asarray(x, "float32")))
 
     def _perturbation(self, x, training=False):

@@ -1,12 +1,14 @@
 """What adversarial training shares: a loss at the worst point of a ball around each sample, and what it was good for."""
 
 from functools import cached_property, partial
+from typing import Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from zoo import attacks, autodiff
+from zoo.arguments import Amount, Count, Flag, Inputs, Positive, Targets, checked
 from zoo.families.wrapped_classifier import WrappedClassifier
 from zoo.model import Field
 
@@ -45,6 +47,12 @@ class AdversarialTraining(WrappedClassifier):
         body = [keras.layers.Dense(8, activation="relu", name="hidden"), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
         classifier = keras.Sequential([keras.Input((6,)), *body, keras.layers.Dense(3, dtype="float32")])
         return {"classifier": classifier, "from_logits": True, "low": 0.0, "high": 1.0}
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        data = self.example_data()
+        perturb = {**data, "epsilon": 0.1, "norm": "linf", "num_steps": 2, "step_size": 0.1, "random_start": True}
+        return {**super().example_calls(), "perturb": perturb, "robust_accuracy": {**perturb, "batch_size": 1}}
 
     @classmethod
     def search_space(cls, hp):
@@ -92,7 +100,17 @@ class AdversarialTraining(WrappedClassifier):
 
     # --- verbs ---
 
-    def perturb(self, x, y, epsilon=None, norm=None, num_steps=None, step_size=None, random_start=False):
+    @checked
+    def perturb(
+        self,
+        x: Inputs,
+        y: Targets,
+        epsilon: Amount | None = None,
+        norm: Literal["l1", "l2", "linf"] | None = None,
+        num_steps: Count | None = None,
+        step_size: Positive | None = None,
+        random_start: Flag = False,
+    ) -> np.ndarray:
         """The worst samples around `x` that the adversary finds.
 
         Args:
@@ -107,7 +125,6 @@ class AdversarialTraining(WrappedClassifier):
         Returns:
             Array of the shape of `x`, in the ball and between the limits.
         """
-        self.check(x, y)
         norm, num_steps = norm or self.norm, num_steps or self.num_steps
         radius = self.epsilon if epsilon is None else epsilon
         same = (radius, norm, num_steps) == (self.epsilon, self.norm, self.num_steps)
@@ -115,7 +132,18 @@ class AdversarialTraining(WrappedClassifier):
         run = self._compiled(norm, num_steps, bool(random_start))
         return ops.convert_to_numpy(run(np.asarray(x, "float32"), self._numbers(y), np.float32(radius), np.float32(step)))
 
-    def robust_accuracy(self, x, y, epsilon=None, norm=None, num_steps=20, step_size=None, random_start=True, batch_size=256):
+    @checked
+    def robust_accuracy(
+        self,
+        x: Inputs,
+        y: Targets,
+        epsilon: Amount | None = None,
+        norm: Literal["l1", "l2", "linf"] | None = None,
+        num_steps: Count = 20,
+        step_size: Positive | None = None,
+        random_start: Flag = True,
+        batch_size: Count = 256,
+    ) -> float:
         """Share of samples that are still recognised after the attack of `perturb`, by default a strong one.
 
         Args:
@@ -131,7 +159,6 @@ class AdversarialTraining(WrappedClassifier):
         Returns:
             A number between 0 and 1.
         """
-        self.check(x, y)
         right, y = 0, self._numbers(y)
         for start in range(0, len(x), batch_size):
             part, label = x[start : start + batch_size], y[start : start + batch_size]

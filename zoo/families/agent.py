@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from zoo import arguments
+from zoo.arguments import Callbacks, Count, Index, Verbose, checked
 from zoo.environments.rollout import Rollout
 from zoo.model import Field, Model
 
@@ -33,6 +35,16 @@ class Agent(Model):
     def input_fields(self):
         """Observations."""
         return [Field("observation", tuple(self.observation_shape))]
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        data, play = self.example_data(), {"episodes": 2, "seed": 0}
+        own = {
+            "fit": {**data, "verbose": 0, "seed": 0},
+            "evaluate": {"env": data["env"], **play},
+            "act": {"observation": self.example_inputs()},
+        }
+        return {**super().example_calls(), **own}
 
     # --- what a method overrides ---
 
@@ -71,7 +83,16 @@ class Agent(Model):
 
     # --- learning and playing ---
 
-    def fit(self, env=None, steps=10_000, callbacks=None, verbose="auto", log_every=None, seed=None):
+    @checked
+    def fit(
+        self,
+        env=None,
+        steps: Count = 10_000,
+        callbacks: Callbacks | None = None,
+        verbose: Verbose = "auto",
+        log_every: Count | None = None,
+        seed: Index | None = None,
+    ) -> keras.callbacks.History:
         """Play `env` and learn. A second call goes on where the first one ended: memory, schedules, optimizer.
 
         Args:
@@ -89,16 +110,15 @@ class Agent(Model):
         Raises:
             ValueError: if `env` does not fit the agent, `steps` is below 1, or another loss was compiled.
         """
-        check_range("steps", steps, 1)
         if not self._auto_loss:
             raise ValueError("`loss` must be 'auto': an agent's objective is the method itself. Received: another loss in `compile`")
         rollout = self._rollout(env, seed)
         self._begin(rollout, steps)
         length = max((log_every or self._epoch_steps()) // rollout.envs, 1)
         end = int(self.steps) + steps
-        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+        given = [type(callback).__name__ for callback in callbacks or []]
         tracker = keras.callbacks.CallbackList(
-            [*self._callbacks, *given],
+            [*self._callbacks, *(callbacks or [])],
             add_history=True,
             add_progbar=verbose != 0,
             model=self,
@@ -106,7 +126,7 @@ class Agent(Model):
             epochs=-(-steps // (length * rollout.envs)),
             steps=length,
         )
-        with self.fits.entry(self, steps=steps, environments=rollout.envs, callbacks=[type(c).__name__ for c in given]):
+        with self.fits.entry(self, steps=steps, environments=rollout.envs, callbacks=given):
             self._play(rollout, end, length, tracker)
         return self.history
 
@@ -150,8 +170,9 @@ class Agent(Model):
         Raises:
             ValueError: if `observation` has another shape.
         """
-        x = np.asarray(observation)
+        x = arguments.numbers("observation", observation)
         if x.ndim == 0 and x.dtype.kind in "iu":
+            arguments.count("observation", x, 0, self.observation_shape[0] - 1)
             x = np.arange(self.observation_shape[0]) == x
         single = x.ndim == len(self.observation_shape)
         x = (x[None] if single else x).astype("float32")
@@ -161,7 +182,8 @@ class Agent(Model):
             return actions
         return int(actions[0]) if self.action_shape is None else actions[0]
 
-    def evaluate(self, env=None, episodes=10, seed=None, **how):
+    @checked
+    def evaluate(self, env=None, episodes: Count = 10, seed: Index | None = None, **how) -> dict:
         """Play without learning.
 
         Args:
@@ -176,7 +198,6 @@ class Agent(Model):
         Raises:
             ValueError: if `env` does not fit the agent, or `episodes` is below 1.
         """
-        check_range("episodes", episodes, 1)
         rollout = self._rollout(env, seed)
         each = -(-episodes // rollout.envs)
         played, counts = [], np.zeros(rollout.envs, "int64")

@@ -136,6 +136,13 @@ class DocumentVectors(Model):
         seed = int(ops.convert_to_numpy(keras.random.randint((), 0, 2**31 - 1)))
         return text.Chunks(words, lengths, self.run, self.halo, batch_size, keep if self.sample else None, seed=seed)
 
+    def check_batch(self, x, y=None):
+        """Batches of `zoo.text.Chunks` hold runs of documents, others ids as the fields say."""
+        if not isinstance(x, dict):
+            super().check_batch(x, y)
+        elif set(x) != {"document", "words"}:
+            raise ValueError(f"`x` must hold document and words, as `zoo.text.Chunks` does. Received: {sorted(x)}")
+
     def objective(self, x, y, y_pred, sample_weight, training):
         """The losses of the words of a batch; its value is their mean, its gradient that of their sum."""
         if isinstance(x, dict):
