@@ -1,6 +1,7 @@
 """What a trunk with ImageNet's weights is worth: U-Nets on street scenes, with it, with the same trunk from random weights, and without.
 
-All see the 367 training frames of CamVid, reduced to 80 x 112 pixels, for the same number of epochs; mean IoU is measured on the 233 test frames.
+All see the 367 training frames of CamVid, reduced to 80 x 112 pixels, for the same number of epochs; mean IoU is measured on the 233 test
+frames.
 
     ZOO_DATA=... python benchmarks/trunk_camvid.py
 """

@@ -97,6 +97,10 @@ def test_all_learn_unless_frozen(method):
         model.compile(optimizer=keras.optimizers.SGD(0.1), run_eagerly=True)
         before = model.get_weights()
         model.fit(**model.example_data(), verbose=0)
+        other = method(**SMALL[method], trunk=LITE, trunk_weights=None, trunk_trainable=not trainable)
+        other.set_weights(model.get_weights())
+        x = model.example_inputs()
+        np.testing.assert_allclose(run(other, x)[0], run(model, x)[0], rtol=1e-5, atol=1e-6)
         moved = {v.path for v, old in zip(model.weights, before) if not np.array_equal(ops.convert_to_numpy(v), old)}
         kept = {v.path for v in trunk_of(model).weights}
         assert moved & kept == (kept if trainable else set()) and moved - kept

@@ -64,7 +64,8 @@ def check(name, weights=None, channels=3, argument="name"):
         name: of the trunk.
         weights: as `trunk` takes them.
         channels: of the images.
-        argument: what the caller calls the name; its weights are `weights` or `<argument>_weights`.
+        argument: what the caller calls the name: `name`, beside `weights` and `input_shape`, or `trunk`, beside `trunk_weights` and
+            `in_channels`.
     """
     prefix = "" if argument == "name" else f"{argument}_"
     if name not in names():
@@ -73,7 +74,8 @@ def check(name, weights=None, channels=3, argument="name"):
     if wanted(weights) not in (None, "imagenet") and not (isinstance(weights, str) and Path(weights).is_file()):
         raise ValueError(f"`{prefix}weights` must be None, 'imagenet' or the path of a weights file, a string. Received: {weights!r}")
     if channels not in (1, 3):
-        raise ValueError(f"images must have 1 channel (grey) or 3 (red, green, blue) with a trunk. Received: {channels} (`in_channels`)")
+        source = "in_channels" if prefix else "input_shape"
+        raise ValueError(f"`{source}` must have 1 channel (grey) or 3 (red, green, blue) with a trunk. Received: {channels}")
 
 
 # --- weights, or the architecture alone ---
