@@ -44,7 +44,7 @@ def main():
     benchmark = Benchmark("paragraph_vectors", peer=f"gensim {gensim.__version__}")
     for title, (arguments, options, batch_size) in CASES.items():
         keras.utils.set_random_seed(0)
-        ours = ParagraphVectors.from_texts(passages, min_count=MINIMUM, dim=DIM, window=WINDOW, **arguments)
+        ours = ParagraphVectors.from_texts(passages, min_count=MINIMUM, dim=DIM, window=WINDOW, steps=5, **arguments)
         ours.compile(steps_per_execution=8)
         chunks = ours.chunks(passages, batch_size)
         peer = Doc2Vec(vector_size=DIM, window=WINDOW, min_count=MINIMUM, workers=os.cpu_count(), seed=0, **options)

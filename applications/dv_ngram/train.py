@@ -20,7 +20,7 @@ from zoo import datasets, evidence, plots
 from zoo.applications import DVNgram
 from zoo.evidence import Claim
 
-SETTINGS = {"dim": 100, "length": 768}
+SETTINGS = {"dim": 100, "length": 768, "sample": 1e-3, "steps": 5}
 ARMS = {"n-grams": 3, "words": 1}
 PENALTIES = (1, 10, 100)
 

@@ -19,7 +19,7 @@ from zoo import datasets, evidence, metrics, plots
 from zoo.applications import ParagraphVectors
 from zoo.evidence import Claim
 
-SETTINGS = {"dim": 100, "window": 5, "length": 256}
+SETTINGS = {"dim": 100, "window": 5, "length": 256, "steps": 5}
 ARMS = {"with words": True, "alone": False}
 SETS = {"known": "Brown passages of the training set", "held out": "Brown passages of held-out documents, inferred"}
 KINDS = ("document", "genre")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo import datasets
+from zoo import datasets, text
 from zoo.applications import BLSTMTagger
 from zoo.datasets.treebank import read_conllu
 
@@ -136,3 +136,26 @@ def test_noun_chunks_of_a_sentence():
     assert sentence.heads[6] == -1
     expected = "B-NP I-NP I-NP I-NP I-NP I-NP O B-NP I-NP I-NP O".split()
     assert datasets.noun_chunks(sentence) == expected
+
+
+def test_words_with_capitals():
+    lines = [["The", "Cat", "sat"], ["the", "CAT"]]
+    with pytest.raises(ValueError, match="lower case"):
+        BLSTMTagger(["The", "Cat", "sat"], ["D", "N", "V"])
+    words = text.learn_vocabulary(lines)
+    assert words == ["cat", "the", "sat"]
+    assert not np.any(BLSTMTagger(words, ["D", "N", "V"], units=2).encode(lines)["word"] == text.UNKNOWN)
+
+
+def test_examples_have_one_length():
+    model = BLSTMTagger(["the", "cat", "sat"], ["D", "N", "V"], units=2, embedding_size=3)
+    sentences, tags = ["The cat sat", ["the", "cat"]], [["D", "N", "V"], ["D", "N"]]
+    for length, expected in ((None, 3), (2, 2), (5, 5)):
+        data = model.examples(sentences, tags, length)
+        assert data["x"]["word"].shape == data["x"]["capitals"].shape == data["y"].shape == (2, expected)
+        np.testing.assert_array_equal(data["y"] < 0, data["x"]["word"] == 0)
+    model.fit(**data, verbose=0)
+    with pytest.raises(ValueError, match="`length`"):
+        model.fit(model.encode(sentences, 2), model.encode_tags(tags), verbose=0)
+    with pytest.raises(ValueError, match="a tag for each word"):
+        model.examples(sentences, [["D"], ["D", "N"]])

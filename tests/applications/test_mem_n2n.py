@@ -325,3 +325,42 @@ def test_preset():
     assert model.answer([*story, "Sandra went to the garden."], "Is John in the hallway?")[0][0] == "yes"
     fears = ["Wolves are afraid of mice.", "Mice are afraid of cats.", "Winona is a wolf.", "Emily is a mouse."]
     assert model.answer(fears, "What is winona afraid of?")[0][0] == "mouse"
+
+
+def test_defaults_follow_the_form():
+    words = ["a", "b", "<unk>"]
+    for form, sizes in (("qa", (3, 20, 50, 0.1, "adjacent")), ("lm", (6, 150, 100, 0.05, "layerwise"))):
+        model = zoo.applications.MemN2N(words, form=form)
+        assert (model.hops, model.embedding_size, model.memory_size, model.stddev, model.tying) == sizes
+        assert zoo.applications.MemN2N.from_config(model.get_config()).count_params() == model.count_params()
+    assert zoo.applications.MemN2N(words, form="lm", hops=2).hops == 2
+
+
+def test_windows_are_a_view_and_come_in_batches():
+    model = small(form="lm")
+    text = [str(word) for word in np.random.default_rng(0).choice(WORDS, 50)]
+    x, y = model.windows(text)
+    assert x.base is not None and x.strides[0] == abs(x.strides[1]) == x.itemsize
+    batches = model.batches(text, batch_size=16)
+    assert len(batches) == 4
+    found = [np.concatenate(column) for column in zip(*(batches[i] for i in range(4)))]
+    order = np.lexsort([*found[0].T, found[1]])
+    other = np.lexsort([*x.T, y])
+    np.testing.assert_array_equal(found[0][order], x[other])
+    np.testing.assert_array_equal(found[1][order], y[other])
+    first = batches.order
+    batches.on_epoch_end()
+    assert np.any(first != batches.order)
+    assert len(model.fit(batches, epochs=2, verbose=0).history["loss"]) == 2
+
+
+def test_unknown_words():
+    model = small(form="lm", unknown=WORDS[0])
+    assert model.next_word([WORDS[1], "unheard-of"]) == model.next_word([WORDS[1], WORDS[0]])
+    assert model.perplexity([WORDS[2], "unheard-of"]) == model.perplexity([WORDS[2], WORDS[0]])
+    model = small(unknown=WORDS[0])
+    assert model.answer(["unheard-of is to"], "where") == model.answer([f"{WORDS[0]} is to"], "where")
+    with pytest.raises(ValueError, match="vocabulary"):
+        small().answer(["unheard-of is to"], "where")
+    with pytest.raises(ValueError, match="`unknown`"):
+        small(unknown="unheard-of")

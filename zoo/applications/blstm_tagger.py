@@ -102,6 +102,12 @@ class BLSTMTagger(WordVectors, Model):
             real = x["word"] != 0
             if x["capitals"].shape != real.shape:
                 raise ValueError(f"`capitals` must have the shape of `word`, {real.shape}. Received: {x['capitals'].shape}")
+            for task, labels in (y if isinstance(y, dict) else {"tag": y}).items():
+                if isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape != real.shape:
+                    raise ValueError(
+                        f"`{task}` must have the shape of `word`, {real.shape}: give `encode` and `encode_tags` the same `length`, or take "
+                        f"`examples`. Received: {labels.shape}"
+                    )
 
     @classmethod
     def example_config(cls):
@@ -180,6 +186,29 @@ class BLSTMTagger(WordVectors, Model):
             raise ValueError(f"`tags` must be of {names[:20]}. Received: {unknown[:5]}")
         length = length or max(map(len, tags))
         return np.array([[places[tag] for tag in line[:length]] + [-1] * (length - len(line)) for line in tags], "int32")
+
+    def examples(self, sentences, tags, length=None):
+        """What `fit` takes, of tagged sentences: `fit(**model.examples(sentences, tags))`.
+
+        Args:
+            sentences: as in `encode`.
+            tags: list of lists of tags, one a word; a dict of them by task where there are several.
+            length: as in `encode`, of words and tags.
+
+        Returns:
+            Dict of `x` and `y`, both of one length.
+
+        Raises:
+            ValueError: if a sentence has more or fewer tags than words, or as `encode` and `encode_tags`.
+        """
+        sizes = [len(line.split()) for line in _lines(sentences)]
+        by_task = tags if isinstance(tags, dict) else {"tag": tags}
+        for task, lines in by_task.items():
+            if [len(line) for line in lines] != sizes:
+                raise ValueError(f"`tags` must hold a tag for each word. Received: other numbers of them, task {task!r}")
+        length = length or max(sizes)
+        y = {task: self.encode_tags(lines, length, task) for task, lines in by_task.items()}
+        return {"x": self.encode(sentences, length), "y": y if isinstance(self.tags, dict) else y["tag"]}
 
     def _word_tables(self):
         return [self.embedding.embeddings]

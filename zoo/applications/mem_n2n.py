@@ -26,6 +26,11 @@ from zoo.metrics import Perplexity
 from zoo.model import Field, Model
 
 QUERY = 0.1  # every component of the language model's question (section 5)
+# what an argument that is `None` means for each form; the language model's are those of the authors' code
+FORMS = {
+    "qa": {"hops": 3, "embedding_size": 20, "memory_size": 50, "tying": "adjacent", "stddev": 0.1},
+    "lm": {"hops": 6, "embedding_size": 150, "memory_size": 100, "tying": "layerwise", "stddev": 0.05},
+}
 
 
 class MemN2N(Model):
@@ -36,16 +41,17 @@ class MemN2N(Model):
     Args:
         vocabulary: list of words in lower case; `zoo.datasets.babi.vocabulary` makes one.
         form: `"qa"`, question answering over sentences, or `"lm"`, a language model whose memories are the preceding words.
-        hops: times that the memory is read (the paper's language model: up to 7).
-        embedding_size: size d of all vectors (the paper: 20, joint training 50, language model 150).
-        memory_size: number of memories (the paper's language model: 100 to 200).
+        hops: times that the memory is read; 3 for `"qa"`, 6 for `"lm"` (the paper: up to 7).
+        embedding_size: size d of all vectors; 20 for `"qa"` (joint training: 50), 150 for `"lm"`.
+        memory_size: number of memories; 50 for `"qa"`, 100 for `"lm"` (the paper: 100 to 200).
         sentence_length: words of a sentence at most (`"qa"` only).
         tying: `"adjacent"` (the output embedding of a hop is the input embedding of the next, section 2.2), `"layerwise"` (all hops share
-            both, the state passes through a matrix H) or `None`, adjacent for `"qa"` and layerwise for `"lm"`.
+            both, the state passes through a matrix H); adjacent for `"qa"` and layerwise for `"lm"`.
         encoding: `"position"` or `"bag"` of words (section 4.1; `"qa"` only).
         temporal: whether memories carry a learned encoding of their age.
         random_noise: rate of empty memories in training (`"qa"` only).
-        stddev: of the normal initial weights (the paper's language model: 0.05).
+        stddev: of the normal initial weights; 0.1 for `"qa"`, 0.05 for `"lm"`.
+        unknown: word of the vocabulary that the verbs read in place of one that is not in it; `None` refuses such words.
         **kwargs: of `zoo.Model`.
 
     Raises:
@@ -58,32 +64,37 @@ class MemN2N(Model):
         self,
         vocabulary,
         form="qa",
-        hops=3,
-        embedding_size=20,
-        memory_size=50,
+        hops=None,
+        embedding_size=None,
+        memory_size=None,
         sentence_length=11,
         tying=None,
         encoding="position",
         temporal=True,
         random_noise=0.1,
-        stddev=0.1,
+        stddev=None,
+        unknown=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_choice("form", form, ("qa", "lm"))
+        _check_choice("form", form, tuple(FORMS))
         _check_choice("tying", tying, ("adjacent", "layerwise", None))
         _check_choice("encoding", encoding, ("position", "bag"))
         if isinstance(vocabulary, str) or len(vocabulary) < 2 or len(set(vocabulary)) != len(vocabulary):
             raise ValueError(f"`vocabulary` must be a list of two or more different words. Received: {str(vocabulary)[:100]}")
-        self.vocabulary, self.form, self.hops, self.embedding_size = vocabulary, form, hops, embedding_size
-        self.memory_size, self.sentence_length, self.tying, self.encoding = memory_size, sentence_length, tying, encoding
-        self.temporal, self.random_noise, self.stddev = temporal, random_noise, stddev
+        if unknown is not None and unknown not in vocabulary:
+            raise ValueError(f"`unknown` must be a word of the vocabulary, or None. Received: {unknown!r}")
+        self.vocabulary, self.form, self.sentence_length, self.encoding = vocabulary, form, sentence_length, encoding
+        self.temporal, self.random_noise, self.unknown = temporal, random_noise, unknown
+        given = {"hops": hops, "embedding_size": embedding_size, "memory_size": memory_size, "tying": tying, "stddev": stddev}
+        for name, value in given.items():
+            setattr(self, name, FORMS[form][name] if value is None else value)
 
         self._ids = {word: number for number, word in enumerate(vocabulary, start=1)}
-        self._adjacent = (tying or ("adjacent" if form == "qa" else "layerwise")) == "adjacent"
+        self._adjacent = self.tying == "adjacent"
         self._build_weights()
         self.seed_generator = keras.random.SeedGenerator()
-        self.position = PositionEncoding(embedding_size, dtype="float32")
+        self.position = PositionEncoding(self.embedding_size, dtype="float32")
         self._answer = autodiff.compiled(self._probabilities, self)
         self._attend = autodiff.compiled(self._attention, self)
         self.compile()
@@ -252,7 +263,7 @@ class MemN2N(Model):
             List of (answer, probability), the best first.
 
         Raises:
-            ValueError: if a word is not in the vocabulary, a sentence is too long, or the model is a language model.
+            ValueError: if a word is not in the vocabulary (without `unknown`), a sentence is too long, or the model is a language model.
         """
         return self._best(self._answer(self._encode_text(story, question))[0], top)
 
@@ -311,13 +322,14 @@ class MemN2N(Model):
         return float(np.exp(total / len(y)))
 
     def windows(self, words):
-        """Arrays to `fit` a language model on a text (`"lm"`).
+        """Arrays to `fit` a language model on a text (`"lm"`); for a long one see `batches`.
 
         Args:
             words: list of words.
 
         Returns:
-            `x` (len(words), memory_size) int32, the words before each word, the latest first, and `y` (len(words),), the words.
+            `x` (len(words), memory_size) int32, the words before each word, the latest first, and `y` (len(words),), the words. `x` is a
+            view of the text, which takes no memory of its own and cannot be written to.
 
         Raises:
             ValueError: if a word is not in the vocabulary, the text is empty or the model answers questions.
@@ -325,17 +337,41 @@ class MemN2N(Model):
         self._require("lm", "windows")
         y = self._word_ids(words)
         before = np.concatenate([np.zeros(self.memory_size, "int32"), y[:-1]])
-        return np.lib.stride_tricks.sliding_window_view(before, self.memory_size)[:, ::-1].copy(), y
+        return np.lib.stride_tricks.sliding_window_view(before, self.memory_size)[:, ::-1], y
+
+    def batches(self, words, batch_size=128, seed=0):
+        """What `windows` gives, as batches in random order that are made one by one: `fit` would copy the windows of a long text.
+
+        Args:
+            words: list of words.
+            batch_size: windows of a batch.
+            seed: of the order, which is another in each epoch.
+
+        Returns:
+            A `keras.utils.PyDataset` for `fit`.
+
+        Raises:
+            ValueError: as `windows`.
+        """
+        return _Batches(*self.windows(words), batch_size, seed)
 
     def _require(self, form, verb):
         if self.form != form:
             raise ValueError(f'`{verb}` needs a model with `form="{form}"`. Received: form={self.form!r}')
 
     def _word_ids(self, words):
-        unknown = sorted({w for w in words if w not in self._ids})
+        unknown = sorted({w for w in words if w not in self._ids}) if self.unknown is None else []
         if unknown or isinstance(words, str) or len(words) == 0:
             raise ValueError(f"`words` must be a list of words of the vocabulary. Received: {unknown[:5] or repr(words)}")
-        return np.array([self._ids[w] for w in words], "int32")
+        other = self._ids.get(self.unknown)
+        return np.array([self._ids.get(w, other) for w in words], "int32")
+
+    def _sentence_ids(self, sentence):
+        """Ids of a sentence, padded."""
+        if self.unknown is not None:
+            known = {word: self._ids.get(word, self._ids[self.unknown]) for word in babi.tokenize(sentence)}
+            return babi.encode_sentence(sentence, known, self.sentence_length)
+        return babi.encode_sentence(sentence, self._ids, self.sentence_length)
 
     def _encode_text(self, story, question):
         self._require("qa", "answer and attention")
@@ -343,12 +379,33 @@ class MemN2N(Model):
             raise ValueError(f"`story` must be a list of sentences. Received: {story[:60]!r}")
         array = np.zeros((1, self.memory_size, self.sentence_length), "int32")
         for row, sentence in zip(array[0], reversed(story)):
-            row[:] = babi.encode_sentence(sentence, self._ids, self.sentence_length)
-        return {"story": array, "question": np.array([babi.encode_sentence(question, self._ids, self.sentence_length)], "int32")}
+            row[:] = self._sentence_ids(sentence)
+        return {"story": array, "question": np.array([self._sentence_ids(question)], "int32")}
 
     def _best(self, probabilities, top):
         p = ops.convert_to_numpy(probabilities)
         return [(self.vocabulary[i - 1], float(p[i])) for i in np.argsort(-p[1:], kind="stable")[:top] + 1]
+
+
+class _Batches(keras.utils.PyDataset):
+    """Rows of arrays in random order."""
+
+    def __init__(self, x, y, batch_size, seed):
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        self.x, self.y, self.batch_size, self.rng = x, y, batch_size, np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return -(-len(self.y) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.x[rows], self.y[rows]
+
+    def on_epoch_end(self):
+        self.order = self.rng.permutation(len(self.y))
 
 
 class _OnPlateau(keras.callbacks.ReduceLROnPlateau):

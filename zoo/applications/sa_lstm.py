@@ -18,6 +18,8 @@ Differences from the paper:
    to be sorted by frequency. The weights stay those of a full softmax, which negative sampling would not give.
 6. Pre-training and joint training start with the biases of the softmax over words at the logarithms of the words' frequencies.
 7. Joint training takes one objective of the two and may meet texts without a class (-1) in the same batch.
+8. The default sizes are a quarter of the paper's, and texts are cut at 400 words, as far as gradients go: what a laptop trains. The paper's
+   are `SALSTM(vocabulary, length=1024, embedding_size=512, units=1024, hidden=512)`.
 """
 
 import keras
@@ -49,9 +51,9 @@ class SALSTM(WordVectors, TextClassification):
         num_classes: number of classes.
         class_names: list of names for `classify`, or `None`.
         length: words read of a text.
-        embedding_size: size of a word vector.
-        units: cells of the LSTM.
-        hidden: width of the layer between LSTM and softmax, or `None` for no such layer.
+        embedding_size: size of a word vector (the paper: 512, see difference 8).
+        units: cells of the LSTM (the paper: 1024).
+        hidden: width of the layer between LSTM and softmax (the paper: 512), or `None` for no such layer.
         dropout: rate on the hidden layer (on the LSTM's state without one).
         word_dropout: share of the words that `fit` makes unknown to the reader.
         embedding_dropout: rate on the numbers of the word vectors that `fit` reads.
@@ -76,10 +78,10 @@ class SALSTM(WordVectors, TextClassification):
         vocabulary,
         num_classes=2,
         class_names=None,
-        length=1024,
-        embedding_size=512,
-        units=1024,
-        hidden=512,
+        length=400,
+        embedding_size=128,
+        units=256,
+        hidden=128,
         dropout=0.5,
         word_dropout=0.0,
         embedding_dropout=0.0,

@@ -170,9 +170,7 @@ class SentenceCNN(WordVectors, TextClassification):
     def load_word_vectors(self, words, vectors=None, seed=0):
         """As in `zoo.families.word_vectors.WordVectors`; the channels must not be `"rand"` or `"one-hot"`."""
         if self.channels in ("rand", "one-hot"):
-            raise ValueError(
-                f"`channels` must be 'static', 'non-static' or 'multichannel' to load word vectors. Received: {self.channels!r}"
-            )
+            raise ValueError(f"`channels` must be 'static', 'non-static' or 'multichannel' to load vectors. Received: {self.channels!r}")
         return super().load_word_vectors(words, vectors, seed)
 
     def _word_tables(self):

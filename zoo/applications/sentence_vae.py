@@ -59,7 +59,8 @@ class SentenceVAE(WordVectors, Model):
         code_layers: layers between encoder and code, and as many between code and decoder.
         code_layer: `"highway"` or `"dense"`, which kind.
         kl_schedule: weight of the divergence in training: `"sigmoid"`, `"linear"`, or `"constant"`: 1 from the start.
-        kl_midpoint: step at which the weight is 1/2.
+        kl_midpoint: step at which the weight is 1/2. A model that was trained for fewer steps has codes that are far from the prior, and a
+            bound that says nothing; half of an epoch or more should come after it.
         kl_width: steps from there until the weight of `"linear"` is 1, or that of `"sigmoid"` is 0.73.
         right_to_left: whether sentences are written from their end.
         **kwargs: `name` and `dtype` of `zoo.Model`.
@@ -81,8 +82,8 @@ class SentenceVAE(WordVectors, Model):
         code_layers=0,
         code_layer="highway",
         kl_schedule="sigmoid",
-        kl_midpoint=2500,
-        kl_width=250,
+        kl_midpoint=1000,
+        kl_width=100,
         right_to_left=False,
         **kwargs,
     ):

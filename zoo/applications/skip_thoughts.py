@@ -12,6 +12,9 @@ Differences from the paper:
 3. A sentence is cut at `length` words, and then has no end symbol. Words that only the expansion knows are unknown as targets.
 4. `prediction="hierarchical_softmax"` puts words on a Huffman tree in place of the softmax.
 5. `generate` of combine-skip takes the mean of both models' log-probabilities.
+6. The default sizes are what a laptop trains: 600 units, word vectors of 300 numbers and batches of 32 (2 GB with 20,000 words). The
+   paper's, which took two weeks of a GPU, are `SkipThoughts(vocabulary, dim=2400, embedding_size=620)` and `fit(..., batch_size=128)`;
+   4 GB at batches of 16, most of it for 160 million weights and Adam's moments.
 """
 
 import keras
@@ -40,8 +43,8 @@ class SkipThoughts(WordVectors, Model):
         vocabulary: list of words, the most frequent of the training text (the paper: 20,000).
         encoder: `"uni"`: one GRU of `dim` units; `"bi"`: a forward and a backward one of `dim / 2` units each; `"combine"`: both, each with
             word vectors and decoders of its own.
-        dim: length of the vector of each encoder, and units of its decoders.
-        embedding_size: length of a word vector.
+        dim: length of the vector of each encoder, and units of its decoders (the paper: 2400, see difference 6).
+        embedding_size: length of a word vector (the paper: 620).
         length: words of a sentence.
         prediction: `"softmax"`, or `"hierarchical_softmax"`, whose cost grows with the logarithm of the vocabulary.
         counts: how often each word of the vocabulary occurs; needed by `"hierarchical_softmax"`.
@@ -55,7 +58,7 @@ class SkipThoughts(WordVectors, Model):
     output_name = "vector"
 
     def __init__(
-        self, vocabulary, encoder="uni", dim=2400, embedding_size=620, length=30, prediction="softmax", counts=None, expanded=(), **kwargs
+        self, vocabulary, encoder="uni", dim=600, embedding_size=300, length=30, prediction="softmax", counts=None, expanded=(), **kwargs
     ):
         super().__init__(**kwargs)
         text.check_vocabulary(vocabulary)
@@ -141,14 +144,14 @@ class SkipThoughts(WordVectors, Model):
         """Vectors `(batch, dim)`, `(batch, 2 * dim)` for combine-skip, of ids `(batch, length)`."""
         return ops.concatenate([part(x) for part in self.parts], axis=-1)
 
-    def fit(self, x=None, y=None, epochs=1, batch_size=128, **kwargs):
+    def fit(self, x=None, y=None, epochs=1, batch_size=32, **kwargs):
         """Train.
 
         Args:
             x: ids of sentences `(sentences, length)`; `triples` makes both.
             y: dict of ids `(sentences, length)`: `previous` and `next`.
             epochs: passes.
-            batch_size: sentences of a batch (the paper: 128).
+            batch_size: sentences of a batch (the paper: 128, see difference 6).
             **kwargs: as in `keras.Model.fit`.
 
         Returns:

@@ -137,9 +137,8 @@ def flat_ids(texts, vocabulary, ngrams=1):
     if all(isinstance(text, str) for text in texts):
         words = tf.strings.split(separate_words(tf.constant(checked_texts(texts))))
     else:
-        words = tf.RaggedTensor.from_row_lengths(
-            tf.constant([w.lower() for line in texts for w in line], tf.string), [len(t) for t in texts]
-        )
+        flat = [word.lower() for line in texts for word in line]
+        words = tf.RaggedTensor.from_row_lengths(tf.constant(flat, tf.string), [len(line) for line in texts])
     runs = tf.concat([words, *(tf.strings.ngrams(words, n) for n in range(2, ngrams + 1))], axis=1)
     numbers = tf.range(2, len(vocabulary) + 2, dtype=tf.int64)
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(list(vocabulary)), numbers), UNKNOWN)
