@@ -5,6 +5,7 @@ import math
 import time
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,6 +184,17 @@ def test_writing_what_is_not_finite(dtype):
     assert numbers.dumps(numbers.rows(array)) == b"[[1.0,NaN,Infinity],[-Infinity,0.5,NaN]]"
     assert numbers.dumps(numbers.rows(array[0])) == b"[1.0,NaN,Infinity]"
     assert numbers.dumps([numbers.writable(np.array(np.inf, dtype))]) == b"[Infinity]"
+
+
+@pytest.mark.parametrize("shape", [(70_000,), (1, 70_000), (70_000, 1), (2, 200, 200, 1), (0, 70_000), (70_000, 0)])
+def test_large_arrays_are_written_in_pieces(shape):
+    array = RNG.normal(size=shape).astype("float32")
+    assert json.loads(numbers.dumps({"x": numbers.writable(array)})) == {
+        "x": json.loads(orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY))
+    }
+    if array.size:
+        array.flat[7] = np.nan
+        assert numbers.dumps(numbers.writable(array)).count(b"NaN") == 1
 
 
 def test_time_grows_with_the_text():

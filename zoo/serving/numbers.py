@@ -17,6 +17,8 @@ import orjson
 
 # shorter texts are read at once; a text of many strings holds few numbers between two of them
 _LEAST, _MOST_QUOTES, _MOST_AXES = 256, 4096, 32
+# most numbers that are written in one go
+_PIECE = 1 << 16
 _SPACE = b" \t\r\n"
 # everything but brackets and commas becomes a zero
 _MARKS = bytes(c if c in b"[]," else ord("0") for c in range(256))
@@ -202,6 +204,9 @@ def writable(array):
     if array.dtype.kind not in "biuf":
         # bfloat16 and its like
         array = array.astype("float32")
+    if array.size > _PIECE and array.ndim > 1:
+        # other threads have their turn between the pieces
+        return orjson.Fragment(b"[%b]" % b",".join([dumps(writable(row)) for row in array]))
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return _with_words(array)
     # orjson takes scalars, but no arrays without axes
