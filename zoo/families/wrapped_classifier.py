@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff, relevance
-from zoo.model import Field, Model
+from zoo.model import Field, Model, is_stream
 
 TINY = 1e-30
 
@@ -20,6 +20,12 @@ class LabelledModel(Model):
         """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Datasets and generators pass unchecked."""
         is_array = isinstance(y, (list, tuple)) or (hasattr(y, "shape") and hasattr(y, "dtype") and not hasattr(y, "element_spec"))
         super().check(x, class_numbers(y, self.num_classes, self.target_fields()[0].name) if is_array else y)
+
+    def prepared(self, x, y=None):
+        """As in `zoo.Model`; rows with one 1 become numbers."""
+        x, y = super().prepared(x, y)
+        # of one rank before Keras sees them, which would compile one function for both ranks
+        return x, y if y is None or is_stream(x) else class_numbers(y, self.num_classes)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's hook; the methods' own losses see numbers."""
