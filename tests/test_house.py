@@ -37,6 +37,7 @@ LEVELS = {
     "relevance": 3,
     "environments": 2,
     "callbacks": 3,
+    "training_state": 3,
     "model": 4,
     "families": 5,
     "applications": 6,

@@ -1,6 +1,9 @@
 """What agents share: playing a gymnasium environment while they learn, playing it without, and acting on single observations."""
 
+import io
 import itertools
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -77,7 +80,8 @@ class Agent(Model):
         Args:
             env: a gymnasium environment, single or vectorised, with the agent's observations and actions.
             steps: steps to play, over all copies of a vectorised environment.
-            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
+            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`. With a `BackupAndRestore` every epoch
+                begins with new episodes, so that a run that was interrupted goes on as it would have gone.
             verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
             log_every: steps in an epoch, at least; `None` is the method's own choice, 1000 or an update.
             seed: of the environment's first reset.
@@ -98,7 +102,7 @@ class Agent(Model):
         self._begin(rollout)
         given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
         tracker = keras.callbacks.CallbackList(
-            [*self._callbacks, *given],
+            self._resumable([*self._callbacks, *given]),
             add_history=True,
             add_progbar=verbose != 0,
             model=self,
@@ -106,14 +110,21 @@ class Agent(Model):
             epochs=-(-steps // (length * rollout.envs)),
             steps=length,
         )
-        self.stop_training = False
+        self.stop_training, logs, state = False, {}, self._training_state
         tracker.on_train_begin()
-        for epoch in itertools.count():
-            tracker.on_epoch_begin(epoch)
-            logs = self._epoch(rollout, min(end, int(self.steps) + length * rollout.envs), tracker)
-            tracker.on_epoch_end(epoch, logs)
+        for epoch in itertools.count(0 if state is None else state.epoch):
+            # a restored run may have had its last step already
             if self.stop_training or int(self.steps) >= end:
                 break
+            tracker.on_epoch_begin(epoch)
+            if state is not None:
+                state.epoch = epoch + 1
+                if epoch:
+                    # an environment in the midst of an episode cannot be saved
+                    rollout = self._rollout(env, None)
+                    self._begin(rollout)
+            logs = self._epoch(rollout, min(end, int(self.steps) + length * rollout.envs), tracker)
+            tracker.on_epoch_end(epoch, logs)
         tracker.on_train_end(logs)
         return self.history
 
@@ -131,6 +142,21 @@ class Agent(Model):
             if int(self.steps) >= end and not self._is_gathering():
                 break
         return {**means.now(), **self._schedule_logs(), "steps": int(self.steps)}
+
+    def _backup(self):
+        """The memory of an agent that has one."""
+        if getattr(self, "memory", None) is None:
+            return {}
+        stream = io.BytesIO()
+        self.memory.save(stream)
+        return {"memory": np.frombuffer(stream.getvalue(), "uint8")}
+
+    def _restore_backup(self, arrays):
+        if "memory" in arrays:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "memory.npz"
+                file.write_bytes(arrays["memory"].tobytes())
+                self.restore_memory(file)
 
     def act(self, observation, **how):
         """The action of the agent when it does not learn.
