@@ -39,6 +39,7 @@ LEVELS = {
     "environments": 2,
     "callbacks": 3,
     "trunks": 3,
+    "training_state": 3,
     "model": 4,
     "fields": 5,
     "families": 5,

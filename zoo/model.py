@@ -13,7 +13,10 @@ from keras import ops
 
 from zoo import arguments, autodiff, trunks
 from zoo.arguments import Callbacks, ClassWeight, Count, Flag, Index, Share, Verbose, checked
+from zoo.training_state import TrainingState
 
+# what names of arrays of `Model._backup` begin with in a weights file
+BACKUP = "backup_"
 # texts that `Field.sample` draws from: known words, punctuation, other scripts, and nothing
 _WORDS = ("the", "cat", "sat", "on", "a", "mat", ",", "unheard-of", "Été", "")
 
@@ -112,6 +115,7 @@ class Model(keras.Model):
     """
 
     output_name = "output"
+    _training_state = None
 
     def __init_subclass__(cls, **kwargs):
         """Methods of the zoo are known to Keras's loader as `zoo>Name`."""
@@ -331,9 +335,22 @@ class Model(keras.Model):
             return super().fit(x, y, callbacks=callbacks, **options)
         given = [type(callback).__name__ for callback in callbacks or []]
         with self.fits.entry(self, batch_size=batch_size, callbacks=given) as entry:
-            history = super().fit(x, y, callbacks=[*self._callbacks, *(callbacks or [])], **options)
+            history = super().fit(x, y, callbacks=self._resumable([*self._callbacks, *(callbacks or [])], x), **options)
             entry["epochs"] = len(history.epoch)
         return history
+
+    def _resumable(self, callbacks, x=None):
+        """The callbacks of a `fit`; with a `BackupAndRestore` among them, `save_weights` holds the state of the training as well.
+
+        It comes last, so that it restores what others begin with and saves what they have changed.
+        """
+        backups = [callback for callback in callbacks if isinstance(callback, keras.callbacks.BackupAndRestore)]
+        self._training_state = None
+        if not backups:
+            return callbacks
+        others = [callback for callback in callbacks if callback not in backups]
+        self._training_state = TrainingState(self, others, x)
+        return [*others, *backups]
 
     @checked
     def evaluate(
@@ -404,6 +421,32 @@ class Model(keras.Model):
         return autodiff.per_replica(loss)
 
     # --- files, presets and export ---
+
+    def save_own_variables(self, store):
+        """Keras's hook: the model's own variables, and the state of a training that is backed up."""
+        super().save_own_variables(store)
+        if self._training_state is not None:
+            store["training_state"] = np.frombuffer(self._training_state.collect(), "uint8")
+            for name, array in self._backup().items():
+                store[f"{BACKUP}{name}"] = array
+
+    def load_own_variables(self, store):
+        """Keras's hook: what `save_own_variables` wrote; the state only where a training goes on."""
+        content = {key: store[key] for key in store.keys()}
+        state = content.pop("training_state", None)
+        backup = {key.removeprefix(BACKUP): content.pop(key) for key in list(content) if key.startswith(BACKUP)}
+        super().load_own_variables(content)
+        if state is not None and self._training_state is not None:
+            self._restore_backup({name: np.asarray(array) for name, array in backup.items()})
+            # last: what is restored before it may draw random numbers
+            self._training_state.restore(np.asarray(state).tobytes())
+
+    def _backup(self):
+        """Arrays by name that a backed-up training needs besides weights, optimizer and `TrainingState`, such as an agent's memory."""
+        return {}
+
+    def _restore_backup(self, arrays):
+        """Take what `_backup` gave."""
 
     def save(self, filepath, *args, **kwargs):
         """`keras.Model.save`, with an optimizer that has all its variables even before the first `fit`."""

@@ -199,6 +199,8 @@ def _weights_alone(model):
     hidden = [(part, part.optimizer) for part in _models(model) if getattr(part, "optimizer", None) is not None]
     for part, _ in hidden:
         part.optimizer = None
+    # left where a backed-up training was broken off
+    model._training_state = None
     try:
         yield
     finally:

@@ -330,7 +330,7 @@ class DRRN(Agent):
     def _experience(self, transitions, envs):
         """Remember the step, and do the updates that have come due."""
         if self.memory is None:
-            self.memory = MEMORIES[self.replay](self.buffer_size, self._memory_fields(), seed=int(self._rng.integers(2**31)))
+            self.memory = self._new_memory()
         self.memory.add(**{name: transitions[name] for name in self.memory.fields})
         return [self._learn() for _ in range(self._due(envs, self.replay_period, self.learning_starts))]
 
@@ -342,6 +342,14 @@ class DRRN(Agent):
         logs = self.train_on_batch(x, y, batch.weights, return_dict=True)
         self.memory.update(batch.indices, logs["td_errors"])
         return {"loss": float(logs["loss"]), "td_error": float(np.abs(logs["td_errors"]).mean())}
+
+    def restore_memory(self, file):
+        """Read a memory that `memory.save(file)` wrote, so that a loaded agent goes on where it stopped."""
+        self.memory = self._new_memory()
+        self.memory.restore(file)
+
+    def _new_memory(self):
+        return MEMORIES[self.replay](self.buffer_size, self._memory_fields(), seed=int(self._rng.integers(2**31)))
 
     def _memory_fields(self):
         texts = {"state": ((self.state_length,), "int32"), "actions": ((self.max_actions, self.action_length), "int32")}

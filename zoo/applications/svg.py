@@ -625,6 +625,16 @@ class SVG(Agent):
             for array in self._open.values():
                 array[i] = 0.0
 
+    def _backup(self):
+        """The memory, and the trajectories that wait for an update."""
+        waiting = {f"finished_{name}": np.stack([t[name] for t in self._finished]) for name in (self._finished or [{}])[0]}
+        return {**super()._backup(), **waiting}
+
+    def _restore_backup(self, arrays):
+        super()._restore_backup(arrays)
+        waiting = {name.removeprefix("finished_"): array for name, array in arrays.items() if name.startswith("finished_")}
+        self._finished = [dict(zip(waiting, rows)) for rows in zip(*waiting.values())]
+
     def _rollout(self, env, seed):
         # a new start: what was begun elsewhere is no trajectory of this
         self._open = None

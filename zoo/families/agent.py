@@ -1,6 +1,9 @@
 """What agents share: playing a gymnasium environment while they learn, playing it without, and acting on single observations."""
 
+import io
 import itertools
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -98,7 +101,8 @@ class Agent(Model):
         Args:
             env: a gymnasium environment, single or vectorised, with the agent's observations and actions.
             steps: steps to play, over all copies of a vectorised environment.
-            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`.
+            callbacks: Keras callbacks; an epoch is `log_every` steps, a batch one step of `env`. With a `BackupAndRestore` every epoch
+                begins with new episodes, so that a run that was interrupted goes on as it would have gone.
             verbose: 0 is silent, 1 a progress bar, 2 a line an epoch.
             log_every: steps in an epoch, at least; `None` is the method's own choice, 1000 or an update.
             seed: of the environment's first reset.
@@ -115,10 +119,9 @@ class Agent(Model):
         rollout = self._rollout(env, seed)
         self._begin(rollout, steps)
         length = max((log_every or self._epoch_steps()) // rollout.envs, 1)
-        end = int(self.steps) + steps
         given = [type(callback).__name__ for callback in callbacks or []]
         tracker = keras.callbacks.CallbackList(
-            [*self._callbacks, *(callbacks or [])],
+            self._resumable([*self._callbacks, *(callbacks or [])]),
             add_history=True,
             add_progbar=verbose != 0,
             model=self,
@@ -127,19 +130,27 @@ class Agent(Model):
             steps=length,
         )
         with self.fits.entry(self, steps=steps, environments=rollout.envs, callbacks=given):
-            self._play(rollout, end, length, tracker)
+            self._play(rollout, env, steps, length, tracker)
         return self.history
 
-    def _play(self, rollout, end, length, tracker):
-        """Epochs of `length` steps of all copies of the environment, until `steps` has come to `end`."""
-        self.stop_training = False
+    def _play(self, rollout, env, steps, length, tracker):
+        """Epochs of `length` steps of all copies of the environment, until so many `steps` more are played."""
+        end = int(self.steps) + steps
+        self.stop_training, logs, state = False, {}, self._training_state
         tracker.on_train_begin()
-        for epoch in itertools.count():
-            tracker.on_epoch_begin(epoch)
-            logs = self._epoch(rollout, min(end, int(self.steps) + length * rollout.envs), tracker)
-            tracker.on_epoch_end(epoch, logs)
+        for epoch in itertools.count(0 if state is None else state.epoch):
+            # a restored run may have had its last step already
             if self.stop_training or int(self.steps) >= end:
                 break
+            tracker.on_epoch_begin(epoch)
+            if state is not None:
+                state.epoch = epoch + 1
+                if epoch:
+                    # an environment in the midst of an episode cannot be saved
+                    rollout = self._rollout(env, None)
+                    self._begin(rollout, steps)
+            logs = self._epoch(rollout, min(end, int(self.steps) + length * rollout.envs), tracker)
+            tracker.on_epoch_end(epoch, logs)
         tracker.on_train_end(logs)
 
     def _epoch(self, rollout, end, tracker):
@@ -156,6 +167,21 @@ class Agent(Model):
             if int(self.steps) >= end and not self._is_gathering():
                 break
         return {**means.now(), **self._schedule_logs(), "steps": int(self.steps)}
+
+    def _backup(self):
+        """The memory of an agent that has one."""
+        if getattr(self, "memory", None) is None:
+            return {}
+        stream = io.BytesIO()
+        self.memory.save(stream)
+        return {"memory": np.frombuffer(stream.getvalue(), "uint8")}
+
+    def _restore_backup(self, arrays):
+        if "memory" in arrays:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "memory.npz"
+                file.write_bytes(arrays["memory"].tobytes())
+                self.restore_memory(file)
 
     def act(self, observation, **how):
         """The action of the agent when it does not learn.

@@ -21,6 +21,9 @@ class Chunks(keras.utils.PyDataset):
         keep: chance of each id to be kept, `(ids,)`, or `None`.
         shuffle: whether to shuffle the runs.
         seed: of sub-sampling and shuffling.
+
+    Attributes:
+        epoch: how often the runs were cut anew.
     """
 
     def __init__(self, words, lengths, length=16, halo=0, batch_size=256, keep=None, shuffle=True, seed=0):
@@ -29,7 +32,7 @@ class Chunks(keras.utils.PyDataset):
         if self.words.ndim != 1 or self.lengths.sum() != len(self.words):
             raise ValueError(f"`lengths` must sum to the number of `words`, {self.words.shape}. Received: {self.lengths.sum()}")
         self.length, self.halo, self.batch_size, self.keep, self.shuffle = length, halo, batch_size, keep, shuffle
-        self._rng = np.random.default_rng(seed)
+        self._rng, self.epoch = np.random.default_rng(seed), -1
         # how many runs an epoch has depends on the sub-sampling; the number of batches is that of the mean, and stays
         owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
         survivors = np.bincount(owners, None if keep is None else keep[self.words], len(self.lengths))
@@ -41,6 +44,7 @@ class Chunks(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Sub-sample, cut and shuffle."""
+        self.epoch += 1
         self._kept, lengths = self.words, self.lengths
         if self.keep is not None:
             chosen = self._rng.random(len(self.words), "float32") < self.keep[self.words]
