@@ -196,6 +196,11 @@ class Model(keras.Model):
             self.check_batch(first, targets if self._auto_loss else None)
         return x, y
 
+    def prepared_targets(self, y):
+        """`y` as Keras takes it, checked as in `prepared`."""
+        _check(self.target_fields(), y, "y")
+        return _plain_arrays(self.target_fields(), _arrays(self.target_fields(), y, "y"))
+
     def check_batch(self, x, y=None):
         """`check` for the first batch of a dataset; a method whose datasets hold something else than its fields says so here."""
         self.check(x, y)
