@@ -91,6 +91,11 @@ def test_order_of_a_pydataset_stays(toy):
     assert set(asked[:-2]) == {0} and asked[-2:] == [0, 1]
 
 
+def test_check_leaves_datasets_to_prepared(toy):
+    for _, make in streams(X, Y):
+        toy().check(make())
+
+
 def test_an_empty_generator_is_refused(toy):
     with pytest.raises(ValueError, match="`x` must give at least one batch"):
         toy().fit(iter_nothing(), verbose=0)

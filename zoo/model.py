@@ -171,7 +171,9 @@ class Model(keras.Model):
         return {"fit": {**data, "verbose": 0}, "evaluate": {**data, "verbose": 0}, "predict": {"x": self.example_inputs(), "verbose": 0}}
 
     def check(self, x, y=None):
-        """Raise a `ValueError` if `x` or `y`, both arrays or dicts of arrays, cannot be what the method takes."""
+        """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Of datasets `prepared` checks the first batch, not this."""
+        if is_stream(x):
+            return
         _check(self.input_fields(), x, "x")
         if y is not None and self.target_fields():
             _check(self.target_fields(), y, "y")
