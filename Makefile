@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 p
 BIN = .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test lint tensorflow jax evidence bench docs clean
+.PHONY: install demo test lint tensorflow jax fuzz evidence bench docs clean
 
 install: .venv/installed
 
@@ -30,6 +30,10 @@ tensorflow: install
 
 jax: install
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/contract tests/test_autodiff.py
+
+# wrong arguments for every verb of every preset: many draws, others each time (the contract has a few, always the same)
+fuzz: install
+	ZOO_FUZZ=$(or $(DRAWS),1000) $(BIN)/python -m pytest -n 2 tests/contract/test_arguments.py
 
 evidence: install
 	for recipe in applications/*/train.py; do $(BIN)/python $$recipe || exit 1; done

@@ -89,6 +89,11 @@ def test_order_of_a_pydataset_stays(toy):
     np.testing.assert_allclose(model.predict(Batches(X, Y, []), verbose=0), model.predict(X, verbose=0), rtol=1e-5)
 
 
+def test_check_leaves_datasets_to_prepared(toy):
+    for _, make in streams(X, Y):
+        toy().check(make())
+
+
 def test_an_empty_generator_is_refused(toy):
     with pytest.raises(ValueError, match="`x` must give at least one batch"):
         toy().fit(iter_nothing(), verbose=0)

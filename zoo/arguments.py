@@ -120,13 +120,27 @@ def texts(name, value, empty=False):
     return [str(item) for item in found]
 
 
-def text_lists(name, value):
-    """`value` as a list of non-empty lists of strings: sentences as words, documents as sentences."""
+def text_lists(name, value, empty=False):
+    """`value` as a list of lists of strings: sentences as words, documents as sentences; refuses empty ones unless `empty`."""
     expected = "a list of lists of strings"
-    found = [listed(name, item, expected) for item in listed(name, value, expected)]
+    found = [listed(name, item, expected, empty) for item in listed(name, value, expected)]
     if not all(isinstance(word, str) for item in found for word in item):
         refuse(name, expected, value)
     return [[str(word) for word in item] for item in found]
+
+
+def word_vectors(name, value):
+    """`value`, which looks words up: a dict of arrays, or gensim's `KeyedVectors`."""
+    if not (hasattr(value, "__getitem__") and hasattr(value, "__contains__")) or isinstance(value, (str, bytes, list, tuple, np.ndarray)):
+        refuse(name, "a dict of word to vector", value)
+    return value
+
+
+def instance(name, value, of):
+    """`value`, an object of a class."""
+    if not isinstance(value, of):
+        refuse(name, f"a {of.__name__}", value)
+    return value
 
 
 def callbacks(name, value):
@@ -241,7 +255,7 @@ class Described(Kind):
         if self.what == "targets":
             if value is None:
                 refuse(name, "given", value)
-            return model.prepared(given["x"], value)[1]
+            return model.prepared(given["x"], value)[1] if "x" in given else model.prepared_targets(value)
         if self.what == "inputs":
             return model.prepared(value)[0]
         if self.what == "sample":
@@ -350,6 +364,10 @@ Flag = Annotated[bool, Kind(flag)]
 Text = Annotated[str, Kind(text)]
 Texts = Annotated[Sequence[str], Kind(texts)]
 TextLists = Annotated[Sequence[Sequence[str]], Kind(text_lists)]
+# sentences as words or as strings, documents that may be empty
+Sentences = TextLists | Texts
+Documents = Annotated[Sequence[Sequence[str]], Kind(text_lists, empty=True)]
+WordVectors = Annotated[Any, Kind(word_vectors)]
 Rows = Annotated[Sequence, Kind(listed)]
 Callbacks = Annotated[Any, Kind(callbacks)]
 ClassWeight = Annotated[dict[int, float], Kind(class_weight)]

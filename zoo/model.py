@@ -200,7 +200,9 @@ class Model(keras.Model):
         return {"fit": {**data, "verbose": 0}, "evaluate": {**data, "verbose": 0}, "predict": {"x": self.example_inputs(), "verbose": 0}}
 
     def check(self, x, y=None):
-        """Raise a `ValueError` if `x` or `y`, both arrays or dicts of arrays, cannot be what the method takes."""
+        """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Of datasets `prepared` checks the first batch, not this."""
+        if is_stream(x):
+            return
         _check(self.input_fields(), x, "x")
         if y is not None and self.target_fields():
             _check(self.target_fields(), y, "y")
@@ -224,6 +226,11 @@ class Model(keras.Model):
             first, targets, _ = keras.utils.unpack_x_y_sample_weight(batch)
             self.check_batch(first, targets if self._auto_loss else None)
         return x, y
+
+    def prepared_targets(self, y):
+        """`y` as Keras takes it, checked as in `prepared`."""
+        _check(self.target_fields(), y, "y")
+        return _plain_arrays(self.target_fields(), _arrays(self.target_fields(), y, "y"))
 
     def check_batch(self, x, y=None):
         """`check` for the first batch of a dataset; a method whose datasets hold something else than its fields says so here."""

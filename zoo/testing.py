@@ -273,7 +273,7 @@ def verbs(cls):
     """Names of the public verbs of a method: what it adds to `zoo.Model`, and `fit`, `evaluate` and `predict`."""
     own = [item for base in cls.__mro__ if issubclass(base, Model) and base is not Model for item in vars(base).items()]
     is_verb = lambda value: isinstance(value, (types.FunctionType, classmethod, staticmethod))  # noqa: E731
-    added = [name for name, value in own if is_verb(value) and not (name.startswith("_") or name.endswith(("field", "fields")))]
+    added = [name for name, value in own if is_verb(value) and not (name.startswith("_") or name.endswith("_fields"))]
     added = [name for name in added if not hasattr(Model, name)]
     return list(dict.fromkeys(["fit", "evaluate", "predict", *added]))
 
@@ -333,6 +333,8 @@ _BAD = {
     arguments.text_lists: ("a bare string", ["a bare string"], [], [[]], [[3]], [3], 3, [[["a"]]]),
     arguments.listed: ("a bare string", [], 3, {}, object()),
     arguments.callbacks: ("no such thing", [3], 3),
+    arguments.word_vectors: ("no such thing", 3, [1.0], object()),
+    arguments.instance: ("no such thing", 3, [1.0], object()),
     arguments.class_weight: ("no such thing", [1, 2], {0: np.nan}, {"a": 1.0}, 3),
     arguments.sparse_matrix: ("no such thing", 3, [[1.0]], np.eye(3), object()),
     arguments.file: ("no such thing", 3, object()),
@@ -354,7 +356,8 @@ def _bad_values(model, expected, value):
     limits = {"low": kind.limits.get("low"), "above": kind.limits.get("above"), "high": kind.limits.get("high")}
     beyond = [limits["low"] is not None and limits["low"] - 1, limits["above"], limits["high"] is not None and limits["high"] + 1]
     for bad in (*_BAD[kind.check], *(limit for limit in beyond if limit is not None and limit is not False)):
-        if not any(_takes(other, bad) for other in expected.kinds[1:]):
+        may_be_empty = kind.limits.get("empty") and bad in ([], [[]])
+        if not may_be_empty and not any(_takes(other, bad) for other in expected.kinds[1:]):
             yield bad
 
 
@@ -405,6 +408,7 @@ CHECKS = {
     "mixed_precision": check_mixed_precision,
     "search_space": check_search_space,
     "bad_input": check_bad_input,
+    "verbs": check_verbs,
 }
 
 __all__ = ["CHECKS", "Model", "check_application", "checks"]

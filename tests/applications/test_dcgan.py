@@ -277,11 +277,11 @@ def test_refusals(model, tmp_path):
             model.generate(bad)
     with pytest.raises(ValueError, match="`steps`"):
         model.interpolate(*z, steps=1)
-    with pytest.raises(ValueError, match="`z`"):
+    with pytest.raises(ValueError, match="`z0`"):
         model.interpolate(z[0, :4], z[1, :4])
     with pytest.raises(ValueError, match="`positive`"):
         model.arithmetic([])
-    with pytest.raises(ValueError, match="`z`"):
+    with pytest.raises(ValueError, match="`negative`"):
         model.arithmetic([z], [z[:, :3]])
     for verb in (model.features, lambda x: model.fit(x, verbose=0)):
         with pytest.raises(ValueError, match="`image` must be at most 1"):

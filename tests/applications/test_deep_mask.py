@@ -143,8 +143,8 @@ def test_refusals():
         with pytest.raises(ValueError, match=f"`{name}`"):
             small(**arguments)
     model = small()
-    for arguments in ({"n": 0}, {"threshold": 1.0}, {"scales": [0.0]}, {"scales": []}):
-        with pytest.raises(ValueError, match="`n` and `scales`"):
+    for arguments in ({"n": 0}, {"threshold": 1.0}, {"scales": [0.0]}, {"scales": []}, {"overlap": np.nan}):
+        with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must"):
             model.propose(np.zeros((40, 40)), **arguments)
     with pytest.raises(ValueError, match="`image`"):
         model.propose(np.zeros((40, 40, 3)))

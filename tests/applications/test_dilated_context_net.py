@@ -132,4 +132,4 @@ def test_refusals():
     with pytest.raises(ValueError, match="`mask` must have the size"):
         model.fit(np.zeros((1, 8, 8, 1)), np.zeros((1, 8, 9), int), verbose=0)
     with pytest.raises(ValueError, match="image"):
-        model.segment(np.zeros((8, 8)))
+        model.segment(np.zeros((8, 8, 2)))

@@ -264,7 +264,7 @@ def test_unknown_words_do_not_count_and_empty_actions_are_refused():
     for bad in ([["bell", ""]], [[]], [["a"] * 5], ["bell"], "bell", [["bell"], ["bell"]]):
         with pytest.raises(ValueError, match="actions"):
             model.encode(["Mara"], bad)
-    with pytest.raises(ValueError, match="texts"):
+    with pytest.raises(ValueError, match="`states` must be a list of strings"):
         model.encode([3], [["bell"]])
 
 

@@ -98,10 +98,10 @@ def test_verbs_refuse(trained):
         (lambda: trained.recommend([0], k=121), "k"),
         (lambda: trained.recommend([0], k=0), "k"),
         (lambda: trained.similar_items([0], k=120), "k"),
-        (lambda: trained.recommend([100]), "user"),
-        (lambda: trained.recommend([]), "user"),
-        (lambda: trained.similar_items([-1]), "item"),
-        (lambda: trained.scores([[0]]), "user"),
+        (lambda: trained.recommend([100]), "users"),
+        (lambda: trained.recommend([]), "users"),
+        (lambda: trained.similar_items([-1]), "items"),
+        (lambda: trained.scores([[0]]), "users"),
     ):
         with pytest.raises(ValueError, match=f"`{name}` must"):
             call()

@@ -132,10 +132,14 @@ def test_most_similar_and_arithmetic():
     for call, name in (
         (lambda: model.vector("d"), "word"),
         (lambda: model.most_similar(), "query"),
-        (lambda: model.most_similar(4), "document"),
-        (lambda: model.most_similar(np.ones(3)), "vector"),
+        (lambda: model.most_similar(4), "query"),
+        (lambda: model.most_similar(np.ones(3)), "query"),
         (lambda: model.most_similar(0, among="letters"), "among"),
         (lambda: model.infer(["a"], steps=0), "steps"),
+        (lambda: model.infer("the cat sat"), "texts"),
+        (lambda: model.bags("the cat sat"), "texts"),
+        (lambda: model.fit("the cat sat"), "x"),
+        (lambda: model.most_similar(0, k=-1), "k"),
         (lambda: small(**FORMS["dbow"]).vector("the"), "words"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`"):

@@ -14,11 +14,14 @@ Differences from the paper:
 3. Several tasks may share one network, each with its own output layer, which the paper does not try.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Count, Index, Inputs, Positive, Sentences, Share, Targets, Text, TextLists, Verbose, checked
 from zoo.decoding.viterbi import scheme_transitions, seen_transitions, viterbi
 from zoo.families.word_vectors import WordVectors
 from zoo.losses.class_weighted_crossentropy import ClassWeightedCrossentropy
@@ -121,6 +124,25 @@ class BLSTMTagger(WordVectors, Model):
             "dropout": 0.1,
         }
 
+    def _spans_task(self):
+        """A task whose tags have a scheme, or `None`."""
+        return next((task for task, names in self._names.items() if "O" in names and all(n == "O" or "-" in n for n in names)), None)
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        task, names = next(iter(self._names.items()))
+        sentences, x = {"sentences": [["the", "cat"], ["sat"]], "length": 2}, self.example_data()
+        return {
+            **super().example_calls(),
+            "encode": sentences,
+            "encode_tags": {"tags": [names[:2], names[:1]], "length": 2, "task": task},
+            "learn_constraints": {"y": x["y"]},
+            "use_scheme": {"scheme": "iob2", "task": self._spans_task()} if self._spans_task() else None,
+            "tag": {**sentences, "batch_size": 1},
+            "decode": {"x": x["x"], "batch_size": 1},
+            "pretrain": {**sentences, "rate": 0.3, "epochs": 1, "batch_size": 2, "learning_rate": 0.01, "seed": 1, "verbose": 0},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Sizes, depth, dropout and learning rate."""
@@ -148,7 +170,8 @@ class BLSTMTagger(WordVectors, Model):
 
     # --- text to arrays ---
 
-    def encode(self, sentences, length=None):
+    @checked
+    def encode(self, sentences: Sentences, length: Count | None = None):
         """What the model takes, of sentences.
 
         Args:
@@ -165,7 +188,8 @@ class BLSTMTagger(WordVectors, Model):
         word, capitals = text.word_features(np.array(lines, object), self._lookup, length)
         return {"word": np.asarray(word, "int32"), "capitals": np.asarray(capitals, "int32")}
 
-    def encode_tags(self, tags, length=None, task=None):
+    @checked
+    def encode_tags(self, tags: TextLists, length: Count | None = None, task: Text | None = None) -> np.ndarray:
         """Targets of one task.
 
         Args:
@@ -215,17 +239,18 @@ class BLSTMTagger(WordVectors, Model):
 
     # --- what can follow what ---
 
-    def learn_constraints(self, y):
+    @checked
+    def learn_constraints(self, y: Targets):
         """Forbid in decoding what never occurs in `y`: moves between tags, and first tags (section 2.3).
 
         Args:
             y: targets as `fit` takes them.
         """
-        self.check(None, y)
         for task, labels in y.items() if isinstance(y, dict) else [("tag", y)]:
             self._set_constraint(task, *seen_transitions(labels, len(self._names[task])))
 
-    def use_scheme(self, scheme="iob2", task=None):
+    @checked
+    def use_scheme(self, scheme: Literal["iob1", "iob2", "iobes"] = "iob2", task: Text | None = None):
         """Forbid in decoding what a scheme of span tags forbids: `"iob1"`, `"iob2"` or `"iobes"`."""
         task = self._task(task)
         self._set_constraint(task, *scheme_transitions(self._names[task], scheme))
@@ -243,7 +268,8 @@ class BLSTMTagger(WordVectors, Model):
 
     # --- use ---
 
-    def tag(self, sentences, length=None, batch_size=256):
+    @checked
+    def tag(self, sentences: Sentences, length: Count | None = None, batch_size: Count = 256):
         """The best tags of sentences, among the sequences that can be.
 
         Args:
@@ -259,9 +285,9 @@ class BLSTMTagger(WordVectors, Model):
         lists = {task: [[self._names[task][i] for i in row if i >= 0] for row in rows] for task, rows in found.items()}
         return lists if isinstance(self.tags, dict) else lists["tag"]
 
-    def decode(self, x, batch_size=256):
+    @checked
+    def decode(self, x: Inputs, batch_size: Count = 256) -> dict[str, np.ndarray]:
         """The best tags of encoded sentences, as a dict task -> int32 `(sentences, length)`, -1 where there is no word."""
-        self.check(x)
         parts = []
         for i in range(0, len(x["word"]), batch_size):
             parts.append(self._decode({key: ops.convert_to_tensor(x[key][i : i + batch_size]) for key in ("word", "capitals")}))
@@ -274,7 +300,18 @@ class BLSTMTagger(WordVectors, Model):
             for task in self._names
         }
 
-    def pretrain(self, sentences, rate=0.2, epochs=5, batch_size=64, length=40, learning_rate=2e-3, seed=0, verbose="auto"):
+    @checked
+    def pretrain(
+        self,
+        sentences: Sentences,
+        rate: Share = 0.2,
+        epochs: Count = 5,
+        batch_size: Count = 64,
+        length: Count = 40,
+        learning_rate: Positive = 2e-3,
+        seed: Index = 0,
+        verbose: Verbose = "auto",
+    ) -> keras.callbacks.History:
         """Learn word vectors by telling which words of unlabelled sentences were replaced by random ones (section 3.2).
 
         A bidirectional LSTM of its own is trained for that; the word vectors stay.
@@ -292,8 +329,7 @@ class BLSTMTagger(WordVectors, Model):
         Returns:
             The `History`; `accuracy` is that of telling right words from replaced ones.
         """
-        if not 0 < rate < 1:
-            raise ValueError(f"`rate` must lie between 0 and 1. Received: {rate}")
+        arguments.number("rate", rate, above=0, high=1 - 1e-6)
         word = keras.Input((None,), dtype="int32", name="word")
         x = _recurrent(self.embedding(word), word, self.units, self.num_layers, self.dropout)
         detector = keras.Model(word, layers.Dense(1, activation="sigmoid", dtype="float32")(x))

@@ -20,11 +20,14 @@ Differences from the paper:
 5. Attention, reading in both directions, and a penalty for STOP that trades precision for recall are options that the paper has not.
 """
 
+from typing import Annotated, Any, Literal
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Count, Described, Flag, Number, Numbers, Rows, Texts, checked
 from zoo.decoding import beam_search
 from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.losses import sequence_crossentropy
@@ -33,6 +36,9 @@ from zoo.model import Field, Model
 STOP = 1
 # what an illegal symbol gets instead of its log-probability
 _ILLEGAL = -1e4
+
+
+Bytes = Annotated[Any, Described("input_fields", "bytes")]
 
 
 class ByteToSpan(Model):
@@ -188,6 +194,20 @@ class ByteToSpan(Model):
             "attention": True,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        texts, how = ["ab cd", "e"], {"beams": 2, "constrained": False, "stop_penalty": 0.1, "batch_size": 1}
+        x = self.encode(texts)
+        return {
+            **super().example_calls(),
+            "encode": {"texts": texts, "spans": [[(0, 2, self.labels[0])], []], "stride": 2},
+            "windows": {"texts": texts, "stride": 2},
+            "read_spans": {"symbols": x["symbols"][0]},
+            "find": {"texts": texts, "unit": "bytes", **how},
+            "join": {"texts": texts, "symbols": x["symbols"], "unit": "bytes"},
+            "decode": {"ids": x["bytes"], **how},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Sizes, depth, both kinds of dropout and the learning rate."""
@@ -206,7 +226,8 @@ class ByteToSpan(Model):
 
     # --- texts to arrays and back ---
 
-    def encode(self, texts, spans=None, stride=None):
+    @checked
+    def encode(self, texts: Texts, spans: Rows | None = None, stride: Count | None = None):
         """What the model takes, of texts: the windows of all, one after the other.
 
         Args:
@@ -232,7 +253,8 @@ class ByteToSpan(Model):
             x["symbols"] = np.array(rows, "int32")
         return x
 
-    def windows(self, texts, stride=None):
+    @checked
+    def windows(self, texts: Texts, stride: Count | None = None):
         """The windows of texts, as text.
 
         Args:
@@ -248,7 +270,7 @@ class ByteToSpan(Model):
         """For each text its bytes and its windows as pairs `(begin, end)`."""
         if stride is not None and not 1 <= stride <= self.segment_length:
             raise ValueError(f"`stride` must lie between 1 and {self.segment_length}. Received: {stride}")
-        data = [one.encode("utf-8") for one in text.checked_texts(texts)]
+        data = [one.encode("utf-8") for one in texts]
         return [(one, text.byte_windows(one, self.segment_length, stride)) for one in data]
 
     def _arrays(self, cut):
@@ -262,7 +284,7 @@ class ByteToSpan(Model):
         """Spans of a text as `(start, length, place of the label)` in bytes, in order."""
         places, names = text.character_places(data), {name: i for i, name in enumerate(self.labels)}
         found, last = [], 0
-        for start, length, label in sorted(spans):
+        for start, length, label in sorted(_checked_spans(spans)):
             if label not in names:
                 raise ValueError(f"`spans` must have labels out of {list(self.labels)[:20]}. Received: {label!r}")
             if start < last or length < 1 or start + length >= len(places):
@@ -283,7 +305,8 @@ class ByteToSpan(Model):
     def _triple(self, start, length, label):
         return self._starts + start, self._lengths + length - 1, self._labels + label
 
-    def read_spans(self, symbols):
+    @checked
+    def read_spans(self, symbols: Numbers):
         """Spans that were written for a window.
 
         Args:
@@ -293,7 +316,7 @@ class ByteToSpan(Model):
             List of `(start, length, label)` in bytes of the window, as they were written up to STOP, and whether all was triples of start,
             length and label; what is no triple is left out.
         """
-        written = [int(n) for n in symbols]
+        written = [int(n) for n in arguments.numbers("symbols", symbols, rank=1)]
         written = written[: written.index(STOP)] if STOP in written else written[: 3 * self._spans]
         spans, place, well_formed = [], 0, True
         while place < len(written):
@@ -309,7 +332,16 @@ class ByteToSpan(Model):
 
     # --- use ---
 
-    def find(self, texts, beams=1, constrained=True, stop_penalty=0.0, unit="characters", batch_size=256):
+    @checked
+    def find(
+        self,
+        texts: Texts,
+        beams: Count = 1,
+        constrained: Flag = True,
+        stop_penalty: Number = 0.0,
+        unit: Literal["characters", "bytes"] = "characters",
+        batch_size: Count = 256,
+    ):
         """The spans in texts of any length.
 
         Args:
@@ -326,13 +358,12 @@ class ByteToSpan(Model):
         Raises:
             ValueError: if `texts` holds something else than strings, or `unit` is unknown.
         """
-        if unit not in ("characters", "bytes"):
-            raise ValueError(f"`unit` must be 'characters' or 'bytes'. Received: {unit!r}")
         cut = self._windows(texts)
         written = self.decode(self._arrays(cut)["bytes"], beams, constrained, stop_penalty, batch_size)
         return self.join(texts, written, unit)
 
-    def join(self, texts, symbols, unit="characters"):
+    @checked
+    def join(self, texts: Texts, symbols: Numbers, unit: Literal["characters", "bytes"] = "characters"):
         """The spans of texts, out of the symbols that were written for all of their windows (see `zoo.text.joined_spans`).
 
         Args:
@@ -340,8 +371,10 @@ class ByteToSpan(Model):
             symbols: `(windows, 3 * max_spans + 1)`, of the windows that `encode(texts)` makes.
             unit: as in `find`.
         """
-        found, rows = [], iter(symbols)
-        for data, windows in self._windows(texts):
+        found, rows, cut = [], iter(symbols), self._windows(texts)
+        if np.ndim(symbols) != 2 or len(symbols) != sum(len(windows) for _, windows in cut):
+            arguments.refuse("symbols", f"rows, one for each of the {sum(len(windows) for _, windows in cut)} windows", symbols)
+        for data, windows in cut:
             places = text.character_places(data)
             in_windows = []
             for begin, end in windows:
@@ -359,7 +392,8 @@ class ByteToSpan(Model):
             found.append(spans)
         return found
 
-    def decode(self, ids, beams=1, constrained=True, stop_penalty=0.0, batch_size=256):
+    @checked
+    def decode(self, ids: Bytes, beams: Count = 1, constrained: Flag = True, stop_penalty: Number = 0.0, batch_size: Count = 256):
         """The symbols that are written for windows.
 
         Args:
@@ -372,10 +406,7 @@ class ByteToSpan(Model):
         Returns:
             `(windows, 3 * max_spans + 1)` int32, 0 behind STOP.
         """
-        if beams < 1:
-            raise ValueError(f"`beams` must be at least 1. Received: {beams}")
-        ids = np.asarray(ids)
-        self.input_fields()[0].check(ids)
+        ids = ops.convert_to_numpy(ids)
         # all runs have one size, so that one graph does for all
         batch_size = min(batch_size, 1 << (len(ids) - 1).bit_length())
         padded = np.pad(ids.astype("int32"), ((0, -len(ids) % batch_size), (0, 0)))
@@ -463,3 +494,11 @@ class ByteToSpan(Model):
         start, end = (ops.take_along_axis(counts, place, axis=1) for place in (start, end))
         label = ops.where(real, triples[..., 2] - self._labels + 1, 0)
         return {"start": start, "length": ops.where(real, end - start, 0), "label": self._label_names(label)}
+
+
+def _checked_spans(spans):
+    """A text's spans as triples of two whole numbers and a label."""
+    found = [arguments.listed("spans", span, "triples of start, length and label") for span in arguments.listed("spans", spans, empty=True)]
+    if any(len(span) != 3 for span in found):
+        arguments.refuse("spans", "triples of start, length and label", spans)
+    return [(arguments.count("spans", start, 0), arguments.count("spans", length, 0), label) for start, length, label in found]

@@ -22,7 +22,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, trunks
-from zoo.arguments import Flag, Sample, checked
+from zoo.arguments import Flag, Inputs, Sample, Targets, checked
 from zoo.layers.mean_field import MeanFieldCRF
 from zoo.model import Field, Model
 
@@ -207,7 +207,8 @@ class CRFasRNN(Model):
         weights = None if sample_weight is None else ops.broadcast_to(_per_pixel(sample_weight), ops.shape(y))
         return super().compute_metrics(x, y, y_pred, weights)
 
-    def fit_unary(self, x, y=None, optimizer="auto", sample_weight=None, **kwargs):
+    @checked
+    def fit_unary(self, x: Inputs, y: Targets | None = None, optimizer="auto", sample_weight=None, **kwargs) -> keras.callbacks.History:
         """First stage of the paper: train the network alone, with the loss on its own logits.
 
         Args:
@@ -221,7 +222,6 @@ class CRFasRNN(Model):
             The History.
         """
         arguments.check_call(Model.fit, self, x, y, sample_weight=sample_weight, **kwargs)
-        x, y = self.prepared(x, y)
         network = keras.Sequential([keras.Input(self.input_fields()[0].shape), self.unary])
         jit_compile = self._compile_arguments.get("jit_compile", "auto")
         optimizer = self.default_optimizer() if isinstance(optimizer, str) and optimizer == "auto" else optimizer

@@ -97,6 +97,7 @@ class DCGAN(Model):
         """A small valid call of every verb."""
         z, images = self.latent(3, seed=0), self.example_inputs()
         own = {
+            "latent_field": {},
             "latent": {"n": 2, "seed": 0},
             "generate": {"z": z},
             "sample": {"n": 2, "seed": 0},
@@ -197,7 +198,7 @@ class DCGAN(Model):
         """
         arguments.count("steps", steps, low=2)
         ends = [replace(self.latent_field(), name=name).convert(z[None])[0] for name, z in (("z0", z0), ("z1", z1))]
-        return self.generate(np.linspace(*ends, steps))
+        return self.generate(np.linspace(ends[0], ends[1], steps))
 
     @checked
     def arithmetic(self, positive: Rows, negative=(), variations: Index = 8, noise: Amount = 0.25, seed: Index | None = None) -> np.ndarray:

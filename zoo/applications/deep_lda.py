@@ -16,6 +16,7 @@ Differences from the paper:
 
 import itertools
 import warnings
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -207,12 +208,13 @@ class DeepLDA(Model):
         """
         if y is not None:
             x, y = self.prepared(x, y)
-            batches = ((x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size))
+            batches: Iterable = ((x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size))
         elif not hasattr(x, "__iter__") and not isinstance(x, keras.utils.PyDataset):
             raise ValueError(f"`x` must be images beside `y`, or batches of both. Received: {arguments.shown(x)}")
         else:
             batches = itertools.islice((x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x, steps)
-        pairs = [(self._in_pieces(batch[0], batch_size)["features"], ops.convert_to_numpy(batch[1]).reshape(-1)) for batch in batches]
+            batches = (self.prepared(*batch[:2]) for batch in batches)
+        pairs = [(self._in_pieces(images, batch_size)["features"], labels.reshape(-1)) for images, labels in batches]
         if not pairs or len(np.unique(np.concatenate([labels for _, labels in pairs]))) < 2:
             raise ValueError("`y` must hold at least two classes. Received: fewer")
         features, labels = (np.concatenate(arrays) for arrays in zip(*pairs))

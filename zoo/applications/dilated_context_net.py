@@ -211,7 +211,7 @@ class DilatedContextNet(Segmentation):
         """Segment one image of any size; each new size is compiled once.
 
         Args:
-            image: `(height, width, channels)`.
+            image: `(height, width, channels)`, or `(height, width)` for one channel.
 
         Returns:
             Probabilities `(height, width, classes)`, float32.

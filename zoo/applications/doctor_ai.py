@@ -17,18 +17,26 @@ Differences from the paper:
    order; it learns by Adam.
 """
 
+from typing import Annotated, Any
+
 import keras
 import numpy as np
 from keras import layers, ops
 from sklearn.metrics import r2_score
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Count, Described, Index, Inputs, Kind, Numbers, Positive, Verbose, WordVectors, checked
+from zoo.datasets.patients import PatientRecords
 from zoo.layers.sequence_pooling import at_last
 from zoo.layers.word_prediction import NegativeSampling
 from zoo.metrics import top_k_recall
 from zoo.model import Field, Model
 
 _TINY = 1e-8
+
+
+Codes = Annotated[Any, Described("input_fields", "codes")]
+Records = Annotated[PatientRecords, Kind(arguments.instance, of=PatientRecords)]
 
 
 class DoctorAI(Model):
@@ -166,7 +174,8 @@ class DoctorAI(Model):
         """1 for each visit that has a next one, `(batch, max_visits - 1)`."""
         return ops.cast(ops.arange(1, self.max_visits) < ops.cast(visits, "int32")[:, None], "float32")
 
-    def multi_hot(self, codes):
+    @checked
+    def multi_hot(self, codes: Codes):
         """The labels of visits, which is what is predicted of the visit before.
 
         Args:
@@ -198,6 +207,22 @@ class DoctorAI(Model):
             "max_codes": 3,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        x, vectors = self.example_inputs(), {self.vocabulary[0]: np.linspace(0, 1, self.embedding_size)}
+        some = list(self.vocabulary)[:3]
+        records = {"records": PatientRecords.from_rows([0, 0, 1, 1, 1], [0, 9, 3, 5, 8], [some[i] for i in (0, 1, 2, 0, 1)])}
+        pretrain = {"x": x, "window": 1, "negative": 2, "epochs": 1, "batch_size": 2, "learning_rate": 0.01, "verbose": 0}
+        return {
+            **super().example_calls(),
+            "multi_hot": {"codes": x["codes"]},
+            "pretrain_embeddings": pretrain,
+            "load_code_vectors": {"vectors": vectors, "seed": 1},
+            "encode": records,
+            "predict_next": {**records, "k": 2, "batch_size": 1},
+            "evaluate_records": {**records, "k": [1, 2], "batch_size": 1},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Sizes, dropout, weight of the time and learning rate."""
@@ -211,7 +236,17 @@ class DoctorAI(Model):
 
     # --- vectors of codes ---
 
-    def pretrain_embeddings(self, x, window=1, negative=5, epochs=10, batch_size=128, learning_rate=5e-3, verbose=0):
+    @checked
+    def pretrain_embeddings(
+        self,
+        x: Inputs,
+        window: Index = 1,
+        negative: Count = 5,
+        epochs: Count = 10,
+        batch_size: Count = 128,
+        learning_rate: Positive = 5e-3,
+        verbose: Verbose = 0,
+    ) -> keras.callbacks.History:
         """Start the vectors of codes from a skip-gram (Mikolov et al. 2013, arXiv 1310.4546) of these records (section 3, initialisation).
 
         Args:
@@ -226,7 +261,6 @@ class DoctorAI(Model):
         Returns:
             A `keras.callbacks.History`; its `loss` is the mean over pairs of codes.
         """
-        self.check(x)
         codes, near = _neighbourhoods(np.asarray(x["codes"], "int32"), np.asarray(x["visits"]), window)
         counts = np.bincount(codes.ravel(), minlength=len(self.vocabulary) + 1)[1:]
         skip_gram = _SkipGram(counts.tolist(), self.embedding_size, negative)
@@ -235,7 +269,8 @@ class DoctorAI(Model):
         self.network.get_layer("code_vectors").set_weights([ops.convert_to_numpy(skip_gram.vectors)])
         return history
 
-    def load_code_vectors(self, vectors, seed=0):
+    @checked
+    def load_code_vectors(self, vectors: WordVectors, seed: Index = 0) -> float:
         """Start from given vectors of codes; codes without one are drawn from U(-a, a) with the variance of the given ones.
 
         Args:
@@ -255,11 +290,13 @@ class DoctorAI(Model):
 
     # --- verbs ---
 
-    def encode(self, records):
+    @checked
+    def encode(self, records: Records) -> dict[str, np.ndarray]:
         """What `fit` and `predict` take, of `zoo.datasets.PatientRecords`; codes that the vocabulary does not have are left out."""
         return records.with_vocabulary(list(self.vocabulary)).padded(self.max_visits, self.max_codes)
 
-    def predict_next(self, records, k=10, batch_size=256):
+    @checked
+    def predict_next(self, records: Records, k: Count = 10, batch_size: Count = 256) -> list[dict]:
         """The most probable labels of each patient's next visit, and the days until then.
 
         Args:
@@ -278,7 +315,8 @@ class DoctorAI(Model):
                 answers.append({**answer, "days": float(found["days"][i])} if self.predict_time else answer)
         return answers
 
-    def evaluate_records(self, records, k=(10, 20, 30), batch_size=256):
+    @checked
+    def evaluate_records(self, records: Records, k: Numbers = (10, 20, 30), batch_size: Count = 256) -> dict[str, float]:
         """How well all visits but the first of each patient are predicted from those before (section 4).
 
         Args:
@@ -292,7 +330,9 @@ class DoctorAI(Model):
         Raises:
             ValueError: if no patient has two visits.
         """
-        recalls, times = {n: [] for n in k}, []
+        k = [arguments.count("k", n) for n in k]
+        recalls: dict[int, list] = {n: [] for n in k}
+        times: list = []
         for x in self._batches(records.take(records.counts > 1), batch_size):
             found = {name: ops.convert_to_numpy(part) for name, part in self._forward(x).items()}
             real = ops.convert_to_numpy(self._real(x["visits"])) > 0

@@ -359,7 +359,7 @@ class DRRN(Agent):
     # --- playing ---
 
     @checked
-    def act(self, state: Text, actions: Texts, alpha: Amount | None = None, epsilon: Share = 0.0) -> int:
+    def act(self, state: Text, actions: Texts, alpha: Amount | None = None, epsilon: Share = 0.0) -> int:  # type: ignore[override]
         """The number of the action to take.
 
         Args:
@@ -390,7 +390,8 @@ class DRRN(Agent):
             List of `Turn`s; the last one is where the game ended. `transcript` makes a text of them.
         """
         rollout = self._rollout([env], seed)
-        turns, ended = [], []
+        turns: list[Turn] = []
+        ended: list = []
         while not ended:
             x, state, actions = rollout.observations, rollout.states[0], rollout.actions[0]
             action = int(self._choose(x, alpha, epsilon)[0])

@@ -153,6 +153,11 @@ class GradNet(Classification):
             "dropout": 0.2,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        # only a network whose blend is done can be finished
+        return {**super().example_calls(), "finalize": None}
+
     @classmethod
     def search_space(cls, hp):
         """Length and shape of the blend, dropout and learning rate."""

@@ -146,7 +146,7 @@ class JSMA(AnalysedClassifier):
         """`attack` for all classes: `samples` `(n, classes, ...)`, `success` and `changed` `(n, classes)`; arguments as there."""
         x, target = self._with_all_targets(x)
         found = self.attack(x, target, gamma, batch_size)
-        return attacks.Attacked(*(np.reshape(part, (-1, self.num_classes, *part.shape[1:])) for part in found))
+        return attacks.Attacked(*(part.reshape(-1, self.num_classes, *part.shape[1:]) for part in map(np.asarray, found)))
 
     @checked
     def saliency(self, x: Inputs, target: Numbers, batch_size: Count = 64) -> np.ndarray:

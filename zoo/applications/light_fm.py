@@ -19,6 +19,7 @@ Differences from the paper and the package:
 """
 
 import warnings
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -149,6 +150,11 @@ class LightFM(Model):
     def input_fields(self):
         """A user and an item, by number."""
         return [Field("user", (), "int32", 0, self.num_users - 1), Field("item", (), "int32", 0, self.num_items - 1)]
+
+    def check(self, x, y=None):
+        """A sparse matrix of interactions, which `fit` takes as well, is checked there."""
+        if not sparse.issparse(x):
+            super().check(x, y)
 
     def target_fields(self):
         """The interaction: above 0 is positive, the rest negative. Without it all are positive."""
@@ -431,7 +437,7 @@ class LightFM(Model):
         return model
 
     def _ids(self, ids, field):
-        return self.input_fields()[field].convert(np.atleast_1d(ids)).astype("int32")
+        return replace(self.input_fields()[field], name=("users", "items")[field]).convert(np.atleast_1d(ids)).astype("int32")
 
     def _score_all(self, users, excluded=None):
         """Scores `(batch, num_items)`; items `excluded` `(batch, any)` score -inf."""

@@ -194,10 +194,10 @@ class LRP(AnalysedClassifier):
         relevance = self.relevance(x, label, method, batch_size)
         if relevance.ndim < 3:
             return relevance
-        reduce = REDUCTIONS[self._method(method)] if reduce == "auto" else reduce
-        if reduce == "sum":
+        how = REDUCTIONS[self._method(method)] if reduce == "auto" else reduce
+        if how == "sum":
             return relevance.sum(-1)
-        return np.linalg.norm(relevance, axis=-1) if reduce == "l2" else np.abs(relevance).max(-1)
+        return np.linalg.norm(relevance, axis=-1) if how == "l2" else np.abs(relevance).max(-1)
 
     @checked
     def explain(self, x: Inputs, label: Numbers | None = None, methods: Texts = METHODS[:5]) -> dict[str, np.ndarray]:

@@ -15,11 +15,15 @@ Differences from the paper:
 6. In the language model training does not stop by itself when the learning rate falls below 1e-5.
 """
 
+from collections.abc import Sequence
+from typing import Annotated
+
 import keras
 import numpy as np
 from keras import ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Count, Index, Kind, Text, Texts, checked
 from zoo.datasets import babi
 from zoo.layers import PositionEncoding
 from zoo.metrics import Perplexity
@@ -31,6 +35,9 @@ FORMS = {
     "qa": {"hops": 3, "embedding_size": 20, "memory_size": 50, "tying": "adjacent", "stddev": 0.1},
     "lm": {"hops": 6, "embedding_size": 150, "memory_size": 100, "tying": "layerwise", "stddev": 0.05},
 }
+
+
+Story = Annotated[Sequence[str], Kind(arguments.texts, empty=True)]
 
 
 class MemN2N(Model):
@@ -226,6 +233,15 @@ class MemN2N(Model):
             "stddev": 0.3,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        words = self.vocabulary[:6]
+        texts = {"story": [" ".join(words[:2]), words[2]], "question": words[0]}
+        qa = {"answer": {**texts, "top": 2}, "attention": texts}
+        lm = {"next_word": {"words": words, "top": 2}, "perplexity": {"words": words, "batch_size": 2}, "windows": {"words": words}}
+        without = dict.fromkeys(lm if self.form == "qa" else qa)
+        return {**super().example_calls(), **(qa if self.form == "qa" else lm), **without}
+
     @classmethod
     def search_space(cls, hp):
         """Hops, size, encoding and learning rate."""
@@ -251,7 +267,8 @@ class MemN2N(Model):
 
     # --- verbs ---
 
-    def answer(self, story, question, top=3):
+    @checked
+    def answer(self, story: Texts, question: Text, top: Count = 3) -> list[tuple[str, float]]:
         """Answer a question about a story (`"qa"`).
 
         Args:
@@ -267,7 +284,8 @@ class MemN2N(Model):
         """
         return self._best(self._answer(self._encode_text(story, question))[0], top)
 
-    def attention(self, story, question):
+    @checked
+    def attention(self, story: Story, question: Text) -> np.ndarray:
         """What the hops look at (`"qa"`).
 
         Args:
@@ -284,7 +302,8 @@ class MemN2N(Model):
         kept = min(len(story), self.memory_size)
         return np.pad(weights[:, :kept][:, ::-1], ((0, 0), (len(story) - kept, 0)))
 
-    def next_word(self, words, top=3):
+    @checked
+    def next_word(self, words: Texts, top: Count = 3) -> list[tuple[str, float]]:
         """Predict the next word (`"lm"`).
 
         Args:
@@ -303,7 +322,8 @@ class MemN2N(Model):
         x[0, : len(ids)] = ids[::-1]
         return self._best(self._answer(x)[0], top)
 
-    def perplexity(self, words, batch_size=128):
+    @checked
+    def perplexity(self, words: Texts, batch_size: Count = 128) -> float:
         """Perplexity on a text (`"lm"`): the exponential of the mean of -log p of each word given those before it.
 
         Args:
@@ -321,7 +341,8 @@ class MemN2N(Model):
             total -= np.log(np.maximum(p[: len(y) - start], 1e-30)).sum()
         return float(np.exp(total / len(y)))
 
-    def windows(self, words):
+    @checked
+    def windows(self, words: Texts) -> tuple[np.ndarray, np.ndarray]:
         """Arrays to `fit` a language model on a text (`"lm"`); for a long one see `batches`.
 
         Args:
@@ -339,7 +360,8 @@ class MemN2N(Model):
         before = np.concatenate([np.zeros(self.memory_size, "int32"), y[:-1]])
         return np.lib.stride_tricks.sliding_window_view(before, self.memory_size)[:, ::-1], y
 
-    def batches(self, words, batch_size=128, seed=0):
+    @checked
+    def batches(self, words: Texts, batch_size: Count = 128, seed: Index = 0) -> keras.utils.PyDataset:
         """What `windows` gives, as batches in random order that are made one by one: `fit` would copy the windows of a long text.
 
         Args:
@@ -361,7 +383,7 @@ class MemN2N(Model):
 
     def _word_ids(self, words):
         unknown = sorted({w for w in words if w not in self._ids}) if self.unknown is None else []
-        if unknown or isinstance(words, str) or len(words) == 0:
+        if unknown:
             raise ValueError(f"`words` must be a list of words of the vocabulary. Received: {unknown[:5] or repr(words)}")
         other = self._ids.get(self.unknown)
         return np.array([self._ids.get(w, other) for w in words], "int32")
@@ -375,8 +397,6 @@ class MemN2N(Model):
 
     def _encode_text(self, story, question):
         self._require("qa", "answer and attention")
-        if isinstance(story, str):
-            raise ValueError(f"`story` must be a list of sentences. Received: {story[:60]!r}")
         array = np.zeros((1, self.memory_size, self.sentence_length), "int32")
         for row, sentence in zip(array[0], reversed(story)):
             row[:] = self._sentence_ids(sentence)

@@ -172,6 +172,7 @@ class NeuralStyle(Model):
         Raises:
             ValueError: if its convolutions have other shapes.
         """
+        arguments.instance("model", model, keras.Model)
         trunks.copy_convolutions(model, self._convolutions("copy_convolutions"))
 
     def _convolutions(self, verb):
@@ -265,7 +266,7 @@ class NeuralStyle(Model):
     # --- the search ---
 
     @checked
-    def fit(
+    def fit(  # type: ignore[override]
         self,
         content=None,
         style=None,
@@ -319,8 +320,8 @@ class NeuralStyle(Model):
         objective = _Objective(self, self._all_targets(content, styles, style_blend, weights), weights)
         x = self._first(init, content, styles, size, seed)
         self._found, self._colors = x, colors
-        compiled = self.optimizer
-        loop = CallbackLoop(self, [*self._callbacks, *_listed(callbacks)], steps, log_every, verbose)
+        compiled = self.optimizer  # type: ignore[has-type]
+        loop = CallbackLoop(self, [*self._callbacks, *(callbacks or [])], steps, log_every, verbose)
 
         def advance(step, x, logs):
             self._found = x
@@ -349,7 +350,7 @@ class NeuralStyle(Model):
         return np.clip(image, 0.0, 1.0)
 
     @checked
-    def evaluate(self, image, content=None, style=None, style_blend: Numbers | None = None) -> dict[str, float]:
+    def evaluate(self, image, content=None, style=None, style_blend: Numbers | None = None) -> dict[str, float]:  # type: ignore[override]
         """The losses of an image.
 
         Args:

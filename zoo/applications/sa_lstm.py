@@ -22,11 +22,14 @@ Differences from the paper:
    are `SALSTM(vocabulary, length=1024, embedding_size=512, units=1024, hidden=512)`.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Callbacks, Count, Index, Numbers, Positive, Share, Texts, Verbose, checked
 from zoo.decoding import beam_search, sample_sequences
 from zoo.families.text_classification import TextClassification
 from zoo.families.word_vectors import WordVectors
@@ -35,8 +38,8 @@ from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.layers.word_prediction import UnigramSampler
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
 from zoo.metrics.pixel_accuracy import PixelAccuracy
-from zoo.model import Field
-from zoo.text import PADDING, UNKNOWN, checked_texts, word_vectorization
+from zoo.model import Field, Model, is_stream
+from zoo.text import PADDING, UNKNOWN, word_vectorization
 
 OBJECTIVES = ("autoencoder", "language_model")
 # far below any other number before an activation, in float16 as well
@@ -178,24 +181,26 @@ class SALSTM(WordVectors, TextClassification):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """`zoo.Model.fit`; joint training of ids in an array starts as `pretrain` does, see `WordSoftmax.start_from`."""
-        self.check(x, y if self._auto_loss else None)
-        if self.joint_weight and isinstance(x, np.ndarray):
+        if self.joint_weight and not is_stream(x):
+            arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+            x, y = self.prepared(x, y) if self._auto_loss else (self.prepared(x)[0], y)
             self.reader.word_softmax.start_from(x)
         return super().fit(x, y, *args, **kwargs)
 
+    @checked
     def pretrain(
         self,
-        texts,
-        objective="autoencoder",
-        transfer="all",
-        epochs=10,
-        batch_size=64,
-        learning_rate=1e-3,
-        validation_split=0.0,
-        callbacks=None,
-        verbose="auto",
-        jit_compile="auto",
-    ):
+        texts: Texts | Numbers,
+        objective: Literal["autoencoder", "language_model"] = "autoencoder",
+        transfer: Literal["all", "embedding"] = "all",
+        epochs: Count = 10,
+        batch_size: Count = 64,
+        learning_rate: Positive = 1e-3,
+        validation_split: Share = 0.0,
+        callbacks: Callbacks | None = None,
+        verbose: Verbose = "auto",
+        jit_compile: Literal["auto", True, False] = "auto",
+    ) -> keras.callbacks.History:
         """Learn word vectors and LSTM from texts without labels (section 2); the classifier is left as it was. No dropout is used.
 
         Args:
@@ -216,9 +221,6 @@ class SALSTM(WordVectors, TextClassification):
         Raises:
             ValueError: if an argument is none of these.
         """
-        _check_objective(objective, "objective")
-        if transfer not in ("all", "embedding"):
-            raise ValueError(f"`transfer` must be 'all' or 'embedding'. Received: {transfer!r}")
         ids = self._ids(texts)
         softmax, cells = self.reader.word_softmax, [*self.reader.project.weights, *self.reader.recurrent.weights]
         before = [ops.convert_to_numpy(v) for v in cells]
@@ -261,6 +263,22 @@ class SALSTM(WordVectors, TextClassification):
             "predict_end": False,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        calls = super().example_calls()
+        texts = {"texts": ["the cat sat", "a mat"]}
+        pretrain = {
+            **texts,
+            "objective": "autoencoder",
+            "transfer": "all",
+            "epochs": 1,
+            "batch_size": 2,
+            "learning_rate": 0.01,
+            "verbose": 0,
+        }
+        complete = {**texts, "words": 2, "temperature": 0.5, "seed": 1}
+        return {**calls, "pretrain": pretrain, "complete": complete, "reconstruct": {**texts, "beams": 2}}
+
     @classmethod
     def search_space(cls, hp):
         """Sizes, rates of dropout, linear gain and learning rate."""
@@ -276,7 +294,10 @@ class SALSTM(WordVectors, TextClassification):
 
     # --- verbs ---
 
-    def complete(self, texts, words=10, temperature=1.0, beams=None, seed=0):
+    @checked
+    def complete(
+        self, texts: Texts, words: Count = 10, temperature: Positive = 1.0, beams: Count | None = None, seed: Index = 0
+    ) -> list[str]:
         """Texts that go on as the language model says; after `pretrain(objective="language_model")`, before `fit` changes the LSTM.
 
         Args:
@@ -292,14 +313,14 @@ class SALSTM(WordVectors, TextClassification):
         Raises:
             ValueError: if a text has no words, or an argument is out of range.
         """
-        texts = checked_texts(texts)
         ids = self.encode(texts)
         if not np.all(np.any(ids != PADDING, axis=1)):
             raise ValueError(f"`texts` must have at least one word each. Received: {texts[:5]}")
         found = self._verb("complete", words, temperature, beams, seed)(ids)
         return [f"{text.strip()} {self._spell(row)}".strip() for text, row in zip(texts, ops.convert_to_numpy(found))]
 
-    def reconstruct(self, texts, beams=1):
+    @checked
+    def reconstruct(self, texts: Texts, beams: Count = 1) -> list[str]:
         """What the sequence autoencoder remembers of texts; after `pretrain(objective="autoencoder")`.
 
         Args:
@@ -317,9 +338,6 @@ class SALSTM(WordVectors, TextClassification):
 
     def _verb(self, name, words, temperature, beams, seed):
         """The compiled decoder for these arguments, made once."""
-        for argument, value in {"words": words, "beams": beams}.items():
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"`{argument}` must be a whole number, at least 1. Received: {value!r}")
         key = (name, words, temperature, beams, seed)
 
         def write(ids):
@@ -340,9 +358,8 @@ class SALSTM(WordVectors, TextClassification):
         return " ".join(self.vocabulary[i - 2] for i in ids if i not in (PADDING, UNKNOWN, self.reader.end))
 
     def _ids(self, texts):
-        if isinstance(texts, np.ndarray) and texts.dtype.kind in "iu":
-            self.check(texts)
-            return texts.astype("int32")
+        if isinstance(texts, np.ndarray):
+            return self.input_fields()[0].convert(texts).astype("int32")
         return self.encode(texts)
 
 

@@ -22,7 +22,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
+from zoo.arguments import Count, Index, Texts, checked
 from zoo.families.text_classification import TextClassification
 from zoo.families.word_vectors import WordVectors
 from zoo.layers.one_hot_convolution import OneHotConvolution
@@ -205,6 +206,12 @@ class SentenceCNN(WordVectors, TextClassification):
             "max_norm": 2.0,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        vectors = {"vectors": {self.vocabulary[0]: np.linspace(0, 1, self.embedding_size)}, "seed": 1}
+        load = vectors if self.channels != "rand" else None
+        return {**super().example_calls(), "load_word_vectors": load, "highlights": {"texts": ["the cat sat"], "top": 2, "label": 1}}
+
     @classmethod
     def search_space(cls, hp):
         """What the study varied: one to three neighbouring region sizes, maps, activation, pooling, dropout and norm constraint."""
@@ -220,7 +227,8 @@ class SentenceCNN(WordVectors, TextClassification):
 
     # --- verbs ---
 
-    def highlights(self, texts, top=5, label=None):
+    @checked
+    def highlights(self, texts: Texts, top: Count = 5, label: Index | None = None) -> list:
         """The n-grams that speak for a class.
 
         The logit of a class is its bias plus a contribution of each window: the sum over the maps of activation times its weight, for
@@ -238,8 +246,8 @@ class SentenceCNN(WordVectors, TextClassification):
             ValueError: if `texts` is no list of strings, or there is no such class.
         """
         ids = self.encode(texts)
-        if label is not None and not 0 <= label < self.num_classes:
-            raise ValueError(f"`label` must be a class from 0 to {self.num_classes - 1}. Received: {label}")
+        if label is not None:
+            arguments.count("label", label, 0, self.num_classes - 1)
         wanted = ops.convert_to_numpy(self._classify(ids)).argmax(-1) if label is None else np.full(len(ids), label)
         contributions = [ops.convert_to_numpy(c) for c in self._contribute(ids, wanted.astype("int32"))]
         found = []

@@ -24,7 +24,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Amount, Count, Flag, Index, Positive, Text, Texts, checked
 from zoo.decoding.sequences import beam_search, sample_sequences
 from zoo.families.word_vectors import WordVectors
 from zoo.fields import PaddedField
@@ -251,6 +252,25 @@ class SentenceVAE(WordVectors, Model):
             "right_to_left": True,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        texts, how = ["the cat sat", "a mat"], {"beams": 2, "seed": 1}
+        coded = {
+            "codes": {"texts": texts},
+            "reconstruct": {"texts": texts, **how},
+            "interpolate": {"first": texts[0], "second": texts[1], "steps": 2, "beams": 1},
+        }
+        return {
+            **super().example_calls(),
+            **(coded if self.latent_dim else dict.fromkeys(coded)),
+            "kl_weight": {"step": 3},
+            "encode": {"texts": texts},
+            "log_likelihood": {"texts": texts, "samples": 2, "importance_weighted": True, "seed": 1, "batch_size": 1},
+            "decode": {"codes": np.zeros((2, self.latent_dim)), "temperature": 0.5, **how},
+            "sample": {"n": 2, "temperature": 0.5, **how},
+            "impute": {"texts": ["the _ sat"], "beams": 2, "iterations": 1, "blank": "_", "batch_size": 1},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Sizes, both tricks, and the learning rate: what the paper searched at random."""
@@ -265,7 +285,8 @@ class SentenceVAE(WordVectors, Model):
 
     # --- learning ---
 
-    def kl_weight(self, step=None):
+    @checked
+    def kl_weight(self, step: Amount | None = None):
         """Weight of the divergence after so many steps of training (figure 2); by default after those that the model has had."""
         progress = ((self.steps if step is None else step) - self.kl_midpoint) / self.kl_width
         progress = ops.cast(progress, "float32")
@@ -293,7 +314,8 @@ class SentenceVAE(WordVectors, Model):
 
     # --- text to codes ---
 
-    def encode(self, texts):
+    @checked
+    def encode(self, texts: Texts):
         """The ids that `fit` and `predict` take.
 
         Args:
@@ -305,9 +327,10 @@ class SentenceVAE(WordVectors, Model):
         Raises:
             ValueError: if `texts` is no list of strings.
         """
-        return ops.convert_to_numpy(self.vectorization(text.checked_texts(texts))).astype("int32")
+        return ops.convert_to_numpy(self.vectorization(texts)).astype("int32")
 
-    def codes(self, texts):
+    @checked
+    def codes(self, texts: Texts):
         """Mean and scale of the codes of texts (the posterior).
 
         Args:
@@ -323,7 +346,8 @@ class SentenceVAE(WordVectors, Model):
         found = self._in_batches(self._run("codes", self._mean_and_scale), self._checked_ids(texts))
         return found[0], found[1]
 
-    def log_likelihood(self, texts, samples=10, importance_weighted=False, seed=0, batch_size=64):
+    @checked
+    def log_likelihood(self, texts: Texts, samples: Count = 10, importance_weighted: Flag = False, seed: Index = 0, batch_size: Count = 64):
         """A lower bound on the log-likelihood of each text, in nats; without code the log-likelihood itself.
 
         Args:
@@ -339,8 +363,6 @@ class SentenceVAE(WordVectors, Model):
         Raises:
             ValueError: if a text has no words, or `samples` is below 1.
         """
-        if samples < 1:
-            raise ValueError(f"`samples` must be at least 1. Received: {samples}")
         ids = self._checked_ids(texts)
         shape = (len(ids), samples if self.latent_dim else 1, self.latent_dim)
         noise = np.random.default_rng(seed).normal(size=shape).astype("float32")
@@ -367,7 +389,8 @@ class SentenceVAE(WordVectors, Model):
 
     # --- codes to text ---
 
-    def decode(self, codes, beams=1, temperature=None, seed=None):
+    @checked
+    def decode(self, codes, beams: Count = 1, temperature: Positive | None = None, seed: Index | None = None):
         """The sentences of codes.
 
         Args:
@@ -382,11 +405,10 @@ class SentenceVAE(WordVectors, Model):
         Raises:
             ValueError: if the codes have another shape, or `beams` is below 1.
         """
-        codes = np.asarray(codes, "float32")
+        codes = arguments.numbers("codes", codes) if self.latent_dim else arguments.as_array("codes", codes)
         if codes.ndim != 2 or codes.shape[1] != self.latent_dim or not len(codes):
             raise ValueError(f"`codes` must have shape (sentences, {self.latent_dim}). Received: {codes.shape}")
-        if beams < 1:
-            raise ValueError(f"`beams` must be at least 1. Received: {beams}")
+        codes = codes.astype("float32")
         if temperature is None:
             run = self._run(("search", beams), partial(self._search, beams=beams))
         else:
@@ -395,7 +417,8 @@ class SentenceVAE(WordVectors, Model):
             run = self._run(("random", temperature), partial(self._random, temperature=temperature))
         return self._texts(self._in_batches(run, codes)[0])
 
-    def sample(self, n, beams=1, temperature=None, seed=None):
+    @checked
+    def sample(self, n: Count, beams: Count = 1, temperature: Positive | None = None, seed: Index | None = None):
         """Sentences of random codes of the prior; the plain language model needs a `temperature`, or all are the same.
 
         Args:
@@ -410,16 +433,16 @@ class SentenceVAE(WordVectors, Model):
         Raises:
             ValueError: if `n` is below 1.
         """
-        if n < 1:
-            raise ValueError(f"`n` must be at least 1. Received: {n}")
         codes = np.random.default_rng(seed).normal(size=(n, self.latent_dim))
         return self.decode(codes, beams, temperature, seed)
 
-    def reconstruct(self, texts, beams=1, temperature=None, seed=None):
+    @checked
+    def reconstruct(self, texts: Texts, beams: Count = 1, temperature: Positive | None = None, seed: Index | None = None):
         """What comes back of texts from their mean codes; the rest as in `decode`."""
         return self.decode(self.codes(texts)[0], beams, temperature, seed)
 
-    def interpolate(self, first, second, steps=5, beams=1):
+    @checked
+    def interpolate(self, first: Text, second: Text, steps: Count = 5, beams: Count = 1):
         """The sentences on the line between the codes of two (the paper's homotopies).
 
         Args:
@@ -434,13 +457,13 @@ class SentenceVAE(WordVectors, Model):
         Raises:
             ValueError: if `steps` is below 2, or the model has no code.
         """
-        if steps < 2:
-            raise ValueError(f"`steps` must be at least 2. Received: {steps}")
+        arguments.count("steps", steps, low=2)
         start, stop = self.codes([first, second])[0]
         part = np.linspace(0.0, 1.0, steps, dtype="float32")[:, None]
         return self.decode((1 - part) * start + part * stop, beams)
 
-    def impute(self, texts, beams=None, iterations=3, blank="_", batch_size=128):
+    @checked
+    def impute(self, texts: Texts, beams: Count | None = None, iterations: Count = 3, blank: Text = "_", batch_size: Count = 128):
         """Fill in missing words (section 4): the most probable ones, in sum over the sentence, that a beam finds.
 
         With a code, words and code are improved in turn (iterated conditional modes): the best words given the code, then the mean code
@@ -460,9 +483,7 @@ class SentenceVAE(WordVectors, Model):
             ValueError: if a text has no words or more than `length`, or `beams` or `iterations` is below 1.
         """
         beams = beams or (5 if self.latent_dim else 15)
-        if beams < 1 or iterations < 1:
-            raise ValueError(f"`beams` and `iterations` must be at least 1. Received: {beams}, {iterations}")
-        lines, gaps = _tokens(text.checked_texts(texts), blank)
+        lines, gaps = _tokens(texts, blank)
         if not all(0 < len(line) <= self.length for line in lines):
             raise ValueError(f"`texts` must have 1 to {self.length} words. Received: {sorted({len(line) for line in lines})} words")
         missing = np.zeros((len(lines), self.length), bool)

@@ -17,17 +17,20 @@ Differences from the paper:
    4 GB at batches of 16, most of it for 160 million weights and Adam's moments.
 """
 
+from typing import Any, Literal
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import autodiff, text
+from zoo.arguments import Count, Documents, Numbers, Positive, Text, Texts, checked
 from zoo.decoding.sequences import beam_search, sample_sequences
 from zoo.families.word_vectors import WordVectors
 from zoo.layers.conditional_gru import ConditionalGRU
 from zoo.layers.word_prediction import HierarchicalSoftmax
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
-from zoo.model import Field, Model
+from zoo.model import Field, Model, is_stream
 
 ENCODERS = {"uni": (False,), "bi": (True,), "combine": (False, True)}
 PREDICTIONS = ("softmax", "hierarchical_softmax")
@@ -88,7 +91,8 @@ class SkipThoughts(WordVectors, Model):
         self.compile()
 
     @classmethod
-    def from_documents(cls, documents, max_words=20000, **arguments):
+    @checked
+    def from_documents(cls, documents: Documents, max_words: Count = 20000, **arguments):
         """A model with the vocabulary of documents, untrained: `fit(**model.triples(documents))` next.
 
         Args:
@@ -124,6 +128,20 @@ class SkipThoughts(WordVectors, Model):
             "expanded": ["été", "a"],
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        texts, documents = ["the cat sat", "on the mat"], [["the cat sat", "on the mat"], ["the cat", "the mat", "the cat sat"]]
+        return {
+            **super().example_calls(),
+            "from_documents": {"documents": documents, "max_words": 5},
+            "encode": {"texts": texts},
+            "triples": {"documents": documents},
+            "expand_vocabulary": {"words": [*self.vocabulary[:3], "brand-new"], "vectors": np.eye(4, 3)},
+            "vectors": {"texts": texts, "batch_size": 1},
+            "most_similar": {"query": "the cat", "texts": texts, "k": 1},
+            "generate": {"texts": texts, "direction": "previous", "words": 2, "temperature": 0.5},
+        }
+
     @classmethod
     def search_space(cls, hp):
         """Encoder, sizes and learning rate."""
@@ -144,7 +162,8 @@ class SkipThoughts(WordVectors, Model):
         """Vectors `(batch, dim)`, `(batch, 2 * dim)` for combine-skip, of ids `(batch, length)`."""
         return ops.concatenate([part(x) for part in self.parts], axis=-1)
 
-    def fit(self, x=None, y=None, epochs=1, batch_size=32, **kwargs):
+    @checked
+    def fit(self, x=None, y=None, epochs: Count = 1, batch_size: Count = 32, **kwargs):  # type: ignore[override]
         """Train.
 
         Args:
@@ -158,8 +177,7 @@ class SkipThoughts(WordVectors, Model):
             A `keras.callbacks.History`.
         """
         # a dataset has batches already
-        batch_size = batch_size if isinstance(x, np.ndarray) or ops.is_tensor(x) else None
-        return super().fit(x, y, epochs=epochs, batch_size=batch_size, **kwargs)
+        return super().fit(x, y, epochs=epochs, batch_size=None if is_stream(x) else batch_size, **kwargs)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """Minus the log-probability of both neighbours (equation 10), summed over words, the mean over sentences."""
@@ -176,11 +194,13 @@ class SkipThoughts(WordVectors, Model):
 
     # --- text to arrays ---
 
-    def encode(self, texts):
+    @checked
+    def encode(self, texts: Texts):
         """Ids `(texts, length)` int32 of a list of strings: cut or padded on the right; 0 is padding, 1 an unknown word."""
-        return np.asarray(ops.convert_to_numpy(self.vectorization(text.checked_texts(texts))), "int32")
+        return np.asarray(ops.convert_to_numpy(self.vectorization(texts)), "int32")
 
-    def triples(self, documents):
+    @checked
+    def triples(self, documents: Documents):
         """What `fit` takes, of documents: each sentence with its neighbours.
 
         Args:
@@ -193,8 +213,6 @@ class SkipThoughts(WordVectors, Model):
         Raises:
             ValueError: if no document has two sentences.
         """
-        if isinstance(documents, str) or not all(isinstance(document, (list, tuple)) for document in documents):
-            raise ValueError(f"`documents` must be a list of lists of sentences. Received: {str(documents)[:100]}")
         current, previous, following = text.neighbours([len(document) for document in documents])
         ids = self.encode([sentence for document in documents for sentence in document])
         # row -1 is that of a missing neighbour
@@ -206,7 +224,8 @@ class SkipThoughts(WordVectors, Model):
     def _word_tables(self):
         return [part.embedding for part in self.parts]
 
-    def expand_vocabulary(self, words, vectors=None):
+    @checked
+    def expand_vocabulary(self, words: Any, vectors: Numbers | None = None) -> "SkipThoughts":
         """A model that also knows words of a larger space, whose vectors are mapped linearly to this model's (section 2.2).
 
         The map is the least-squares solution over the words that both know, without regularisation, one for each encoder. Words that the
@@ -247,7 +266,8 @@ class SkipThoughts(WordVectors, Model):
 
     # --- use ---
 
-    def vectors(self, texts, batch_size=256):
+    @checked
+    def vectors(self, texts: Texts, batch_size: Count = 256):
         """Vectors of sentences.
 
         Args:
@@ -265,7 +285,8 @@ class SkipThoughts(WordVectors, Model):
             [ops.convert_to_numpy(self._vectors(ids[i : i + batch_size])) for i in range(0, len(ids), batch_size)]
         ).astype("float32")
 
-    def most_similar(self, query, texts, k=10):
+    @checked
+    def most_similar(self, query: Text, texts: Texts, k: Count = 10):
         """The sentences whose vectors have the largest cosine with that of a query.
 
         Args:
@@ -279,14 +300,20 @@ class SkipThoughts(WordVectors, Model):
         Raises:
             ValueError: if `query` is no string or `texts` no list of them.
         """
-        if not isinstance(query, str):
-            raise ValueError(f"`query` must be a string. Received: {str(query)[:100]}")
-        found = self.vectors([query, *text.checked_texts(texts)])
+        found = self.vectors([query, *texts])
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         cosines = found[1:] @ found[0]
         return [(int(i), float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:k]]
 
-    def generate(self, texts, direction="next", words=None, temperature=1.0, beams=None):
+    @checked
+    def generate(
+        self,
+        texts: Texts,
+        direction: Literal["next", "previous"] = "next",
+        words: Count | None = None,
+        temperature: Positive = 1.0,
+        beams: Count | None = None,
+    ):
         """Sentences that could stand before or behind others.
 
         Args:
@@ -303,10 +330,6 @@ class SkipThoughts(WordVectors, Model):
             ValueError: if an argument is not one of these.
         """
         words = words or self.length
-        if direction not in DIRECTIONS:
-            raise ValueError(f"`direction` must be one of {DIRECTIONS}. Received: {direction!r}")
-        if words < 1 or not (beams is None or beams >= 1) or not temperature > 0:
-            raise ValueError(f"`words`, `beams` and `temperature` must be positive. Received: {words}, {beams}, {temperature}")
         options = (direction, words, float(temperature), beams)
         if options not in self._generators:
             self._generators[options] = autodiff.compiled(lambda ids: self._write(ids, *options), self)

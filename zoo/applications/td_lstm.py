@@ -14,9 +14,11 @@ Differences from the paper:
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-from zoo import text
+from zoo import arguments, text
+from zoo.arguments import Count, Rows, Texts, checked
 from zoo.families.classification import Classifier
 from zoo.families.word_vectors import WordVectors
 from zoo.model import Field
@@ -154,6 +156,13 @@ class TDLSTM(WordVectors, Classifier):
             "initial_range": 0.8,
         }
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        vectors = {"vectors": {self.vocabulary[0]: np.linspace(0, 1, self.embedding_size)}, "seed": 1}
+        texts = {"texts": ["the cat sat", "a mat"], "targets": ["cat", (2, 5)]}
+        own = {"load_word_vectors": vectors, "encode": texts, "classify": {**texts, "batch_size": 1}}
+        return {**super().example_calls(), **own}
+
     @classmethod
     def search_space(cls, hp):
         """Variant, sizes, start and learning rate."""
@@ -167,7 +176,8 @@ class TDLSTM(WordVectors, Classifier):
 
     # --- verbs ---
 
-    def encode(self, texts, targets):
+    @checked
+    def encode(self, texts: Texts, targets: Rows):
         """What `fit` and `predict` take.
 
         Args:
@@ -180,14 +190,17 @@ class TDLSTM(WordVectors, Classifier):
         Raises:
             ValueError: if a target is no part of its text.
         """
-        texts = text.checked_texts(texts)
-        if isinstance(targets, str) or len(targets) != len(texts):
+        if len(targets) != len(texts):
             raise ValueError(f"`targets` must be a list of {len(texts)} targets, one a text. Received: {str(targets)[:100]}")
+        for target in targets:
+            if not isinstance(target, str) and arguments.numbers("targets", target, rank=1).shape != (2,):
+                arguments.refuse("targets", "strings or (start, end)", target)
         left, target, right = zip(*map(text.split_at, texts, targets))
         found = {name: ops.convert_to_numpy(ids).astype("int32") for name, ids in self._ids(list(left), list(target), list(right)).items()}
         return found["words"] if self.variant == "lstm" else found
 
-    def classify(self, texts, targets, batch_size=256):
+    @checked
+    def classify(self, texts: Texts, targets: Rows, batch_size: Count = 256) -> list:
         """The most probable class of each target.
 
         Args:

@@ -219,7 +219,7 @@ class UNet(Model):
     @checked
     def segment(
         self, image: Sample, tile: Count = 256, test_time_augmentation: Flag = False, batch_size: Count = 4, verbose: Verbose = "auto"
-    ) -> np.ndarray:
+    ):
         """Segment an image of any size by overlapping tiles with mirrored borders (figure 2); equals one pass over the whole image.
 
         A trunk sees farther than the margin of a tile, which is 6 of the deepest level's pixels: then results depend on `tile` a little.
@@ -240,7 +240,7 @@ class UNet(Model):
         image = image.astype("float32")
         if not test_time_augmentation:
             return self._tiled(image, tile, batch_size, verbose)
-        total = 0
+        total = np.float32(0)
         for turns, flip in itertools.product(range(4), (False, True)):
             seen = np.rot90(image[:, ::-1] if flip else image, turns)
             back = np.rot90(self._tiled(seen, tile, batch_size, verbose), -turns)

@@ -87,7 +87,7 @@ class Agent(Model):
     # --- learning and playing ---
 
     @checked
-    def fit(
+    def fit(  # type: ignore[override]
         self,
         env=None,
         steps: Count = 10_000,
@@ -209,7 +209,7 @@ class Agent(Model):
         return int(actions[0]) if self.action_shape is None else actions[0]
 
     @checked
-    def evaluate(self, env=None, episodes: Count = 10, seed: Index | None = None, **how) -> dict:
+    def evaluate(self, env=None, episodes: Count = 10, seed: Index | None = None, **how) -> dict:  # type: ignore[override]
         """Play without learning.
 
         Args:

@@ -1,11 +1,14 @@
 """What methods share that learn a vector for each document by predicting its words."""
 
+from typing import Annotated, Literal
+
 import keras
 import numpy as np
 from keras import ops
 from scipy import sparse
 
-from zoo import autodiff, text
+from zoo import arguments, autodiff, text
+from zoo.arguments import Count, Documents, Index, Kind, Numbers, Text, Texts, checked
 from zoo.callbacks.linear_decay import LinearDecay
 from zoo.layers.rows import gather_rows, moderate
 from zoo.layers.word_prediction import HierarchicalSoftmax, NegativeSampling
@@ -18,6 +21,9 @@ DRAWS, SETS = 64, 61
 STEPS = 5
 # documents that are inferred at a time, and words of all of them, unless one alone has more
 TOGETHER, MOST_WORDS = 1024, 2**20
+
+
+Batches = Annotated[keras.utils.PyDataset, Kind(arguments.instance, of=keras.utils.PyDataset)]
 
 
 class DocumentVectors(Model):
@@ -67,7 +73,8 @@ class DocumentVectors(Model):
         return self.add_weight((size, self.dim), initial, name=name, autocast=False)
 
     @classmethod
-    def from_texts(cls, texts, max_words=None, min_count=1, **arguments):
+    @checked
+    def from_texts(cls, texts: Documents | Texts, max_words: Count | None = None, min_count: Count = 1, **arguments):
         """A model for the given documents, untrained: `fit` them next.
 
         Args:
@@ -79,7 +86,22 @@ class DocumentVectors(Model):
         lines = text.tokenize(texts) if len(texts) and isinstance(texts[0], str) else texts
         lines = text.with_ngrams(lines, arguments.get("ngrams", _default(cls, "ngrams")))
         vocabulary = text.learn_vocabulary(lines, max_words, min_count)
-        return cls(vocabulary, text.count_words(lines, vocabulary), len(texts), **arguments)
+        return cls(vocabulary, text.count_words(lines, vocabulary), len(texts), **arguments)  # type: ignore[call-arg]
+
+    def example_calls(self):
+        """A small valid call of every verb."""
+        texts = {"texts": ["the cat sat on the mat", "the mat"]}
+        words = hasattr(self, "words")
+        return {
+            **super().example_calls(),
+            "from_texts": {**texts, "max_words": 4, "min_count": 1},
+            "chunks": {"x": texts["texts"], "batch_size": 2},
+            "infer": {**texts, "steps": 2},
+            "encode": texts,
+            "bags": texts,
+            "vector": {"word": self.vocabulary[0]} if words else None,
+            "most_similar": {"query": 0, "k": 1, "negative": [1], "among": "documents"},
+        }
 
     # --- what the method tells about itself ---
 
@@ -101,7 +123,8 @@ class DocumentVectors(Model):
         """Vectors `(batch, dim)`: of known documents where `x` is a batch of `zoo.text.Chunks`, else inferred for ids `(batch, length)`."""
         return gather_rows(self.documents, x["document"]) if isinstance(x, dict) else self._descend(x, self.steps or STEPS)
 
-    def fit(self, x=None, y=None, epochs=1, batch_size=128, **kwargs):
+    @checked
+    def fit(self, x: Documents | Numbers | Texts | Batches = None, y=None, epochs: Count = 1, batch_size: Count = 128, **kwargs):  # type: ignore[override]
         """Train. Document i is the i-th of `x`; sub-sampled and cut into runs anew in every epoch.
 
         Args:
@@ -126,7 +149,8 @@ class DocumentVectors(Model):
             self.steps, self.predict_function, self.test_function = epochs, None, None
         return super().fit(x, epochs=epochs, **kwargs)
 
-    def chunks(self, x, batch_size=128):
+    @checked
+    def chunks(self, x: Documents | Numbers | Texts, batch_size: Count = 128):
         """The training examples of documents, a `zoo.text.Chunks`; arguments as in `fit`."""
         words, lengths = self._flat(x)
         if len(lengths) > self.num_documents:
@@ -186,7 +210,8 @@ class DocumentVectors(Model):
 
     # --- inference ---
 
-    def infer(self, texts, steps=None):
+    @checked
+    def infer(self, texts: Documents | Numbers | Texts, steps: Count | None = None):
         """Vectors of new documents: gradient descent on them alone, all at once, everything else frozen.
 
         Args:
@@ -197,8 +222,6 @@ class DocumentVectors(Model):
         Returns:
             Array `(documents, dim)` float32. A document without a known word gets zeros.
         """
-        if not (steps is None or steps >= 1):
-            raise ValueError(f"`steps` must be at least 1. Received: {steps}")
         words, lengths = self._flat(texts)
         starts, steps = np.cumsum(lengths) - lengths, ops.convert_to_tensor(steps or self.steps or STEPS, "int32")
         # few widths, so that few graphs are compiled; documents of one width go together, so that none waits for a longer one
@@ -263,11 +286,13 @@ class DocumentVectors(Model):
 
     # --- verbs ---
 
-    def encode(self, texts):
+    @checked
+    def encode(self, texts: Texts):
         """Ids `(texts, length)` int32 of a list of strings: cut or padded on the right; 0 is padding, 1 an unknown word."""
-        return np.asarray(ops.convert_to_numpy(self.vectorization(text.checked_texts(texts))), "int32")
+        return np.asarray(ops.convert_to_numpy(self.vectorization(texts)), "int32")
 
-    def bags(self, texts):
+    @checked
+    def bags(self, texts: Documents | Numbers | Texts):
         """How often each text has each word of the vocabulary, scipy CSR `(texts, words)`; `texts` as in `infer`."""
         words, lengths = self._flat(texts)
         bags = sparse.csr_matrix(
@@ -276,20 +301,32 @@ class DocumentVectors(Model):
         bags.sum_duplicates()
         return bags
 
-    def vector(self, word):
+    @checked
+    def vector(self, word: Text):
         """The vector `(dim,)` of a word of the vocabulary.
 
         Raises:
             ValueError: if the word is not in the vocabulary, or the model learns no vectors of words.
         """
+        return self._word_vector("word", word)
+
+    def _word_vector(self, name, word):
         table = self._table("words")
         if self._ids is None:
             self._ids = {word: number for number, word in enumerate(self.vocabulary)}
         if word not in self._ids:
-            raise ValueError(f"`word` must be one of the {len(self.vocabulary)} words of the vocabulary. Received: {word!r}")
+            raise ValueError(f"`{name}` must be one of the {len(self.vocabulary)} words of the vocabulary. Received: {word!r}")
         return table[self._ids[word]]
 
-    def most_similar(self, query=None, k=10, positive=(), negative=(), among="documents"):
+    @checked
+    def most_similar(
+        self,
+        query: Text | Index | Numbers | None = None,
+        k: Count = 10,
+        positive=(),
+        negative=(),
+        among: Literal["documents", "words"] = "documents",
+    ) -> list[tuple]:
         """What has the largest cosine with a query, or with a sum of vectors (section 4.1 of arXiv 1507.07998: arithmetic).
 
         Args:
@@ -305,14 +342,18 @@ class DocumentVectors(Model):
         Raises:
             ValueError: if a word or document is not known, or an argument is not one of these.
         """
-        if among not in ("documents", "words") or (query is None) == (not len(positive)):
-            raise ValueError(f"`query` or `positive` must be given, `among` be documents or words. Received: {query!r}, {among!r}")
+        positive, negative = (arguments.listed(name, items, empty=True) for name, items in (("positive", positive), ("negative", negative)))
+        if (query is None) == (not len(positive)):
+            raise ValueError(
+                f"`query` or `positive` must be given, and not both. Received: {arguments.shown(query)}, {len(positive)} items"
+            )
         table = self._table(among)
         given = [] if query is None else [self.infer([query])[0] if isinstance(query, str) else query]
+        vectors = [self._look_up("query", item) for item in given] + [self._look_up("positive", item) for item in positive]
         known = {
             item if among == "documents" or isinstance(item, str) else None for item in (*given, *positive, *negative) if np.ndim(item) == 0
         }
-        total = sum(_unit(self._look_up(item)) for item in (*given, *positive)) - sum(_unit(self._look_up(item)) for item in negative)
+        total = sum(map(_unit, vectors)) - sum(_unit(self._look_up("negative", item)) for item in negative)
         cosines = _unit(table) @ _unit(total)
         order = np.argsort(-cosines, kind="stable")[: k + len(known)]
         named = [(int(i) if among == "documents" else self.vocabulary[i], float(cosines[i])) for i in order]
@@ -331,21 +372,20 @@ class DocumentVectors(Model):
             raise ValueError(f"`{kind}` have no vectors in this model. Received: {type(self).__name__} that learns documents alone")
         return ops.convert_to_numpy(getattr(self, kind))
 
-    def _look_up(self, item):
+    def _look_up(self, name, item):
+        """The vector that is meant by a word, the number of a document, or a vector."""
         if isinstance(item, str):
-            return self.vector(item)
+            return self._word_vector(name, item)
         if np.ndim(item) == 0:
-            if not 0 <= item < self.num_documents or item != int(item):
-                raise ValueError(f"`document` must be a number from 0 to {self.num_documents - 1}. Received: {item}")
-            return self._table("documents")[int(item)]
+            return self._table("documents")[arguments.count(name, item, 0, self.num_documents - 1)]
         if np.shape(item) != (self.dim,):
-            raise ValueError(f"`vector` must have shape ({self.dim},). Received: {np.shape(item)}")
-        return np.asarray(item, "float32")
+            raise ValueError(f"`{name}` must be a vector of shape ({self.dim},). Received: {np.shape(item)}")
+        return arguments.numbers(name, item).astype("float32")
 
     def _flat(self, x):
         """Ids of known words one after the other, and the number of them in each document."""
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OUS":
-            Field("words", (None,), "int32", 0, len(self.vocabulary) + 1).check(x)
+            x = Field("words", (None,), "int32", 0, len(self.vocabulary) + 1).convert(x)
             ids, lengths = x.ravel().astype("int32"), np.full(len(x), x.shape[1])
         else:
             ids, lengths = text.flat_ids(list(x), self.vocabulary, self.ngrams)

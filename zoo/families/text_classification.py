@@ -1,10 +1,11 @@
 """What classifiers of texts share."""
 
+import numpy as np
 from keras import ops
 
+from zoo.arguments import Count, Texts, checked
 from zoo.families.classification import Classifier
 from zoo.model import Field
-from zoo.text import checked_texts
 
 
 class TextClassification(Classifier):
@@ -21,6 +22,11 @@ class TextClassification(Classifier):
         """Ids of the text, 0 for padding; `encode` makes them."""
         return [Field(self.symbols, (self.length,), "int32", 0, self.num_symbols - 1)]
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        texts = {"texts": ["the cat sat", ""]}
+        return {**super().example_calls(), "encode": texts, "classify": {**texts, "batch_size": 1}}
+
     def signatures(self):
         """`serve` takes strings, `serve_ids` what `encode` gives."""
         return {
@@ -28,7 +34,8 @@ class TextClassification(Classifier):
             "serve_ids": (self._serve, self.input_fields()),
         }
 
-    def encode(self, texts):
+    @checked
+    def encode(self, texts: Texts) -> np.ndarray:
         """The ids that `fit` and `predict` take.
 
         Args:
@@ -40,9 +47,10 @@ class TextClassification(Classifier):
         Raises:
             ValueError: if `texts` is no list of strings.
         """
-        return ops.convert_to_numpy(self.vectorization(checked_texts(texts))).astype("int32")
+        return ops.convert_to_numpy(self.vectorization(texts)).astype("int32")
 
-    def classify(self, texts, batch_size=256):
+    @checked
+    def classify(self, texts: Texts, batch_size: Count = 256) -> list:
         """The most probable class of each text.
 
         Args:

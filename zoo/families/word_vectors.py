@@ -1,8 +1,11 @@
 """What methods with an embedding of words share: to start from word vectors that were learned elsewhere."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
+from zoo.arguments import Index, Numbers, checked
 from zoo.text import vector_table
 
 
@@ -16,7 +19,8 @@ class WordVectors:
         """The variables `(2 + words + other symbols, embedding_size)`."""
         raise NotImplementedError
 
-    def load_word_vectors(self, words, vectors=None, seed=0):
+    @checked
+    def load_word_vectors(self, words: Any, vectors: Numbers | None = None, seed: Index = 0) -> float:
         """Start from given word vectors; words without one are drawn from U(-a, a) with the variance of the given ones.
 
         Args:

@@ -71,9 +71,9 @@ class HyperModel(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *args, **kwargs):
         """Check the data, then train. Data that the method refuses end the search, since every trial would fail."""
-        if not takes_environment(self.cls):
+        if kwargs.get("x") is not None and not takes_environment(self.cls):
             try:
-                model.check(kwargs.get("x"), kwargs.get("y"))
+                model.check(kwargs["x"], kwargs.get("y"))
             except ValueError as error:
                 raise keras_tuner.errors.FatalValueError(str(error)) from error
         history = model.fit(*args, **kwargs)
