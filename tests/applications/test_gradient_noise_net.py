@@ -34,6 +34,18 @@ def test_a_random_walk_keeps_the_size_of_gradients():
     assert abs(np.mean(changes)) < 0.02
 
 
+def test_the_default_noise_lets_gradients_through_and_does_not_explode():
+    """After some epochs of MNIST in batches of 64 the weights, start and noise, must neither shrink nor blow up what twenty layers pass on.
+
+    At a rate of 0.1 noise alone would multiply it by more than 1e11 in 25 epochs.
+    """
+    model = GradientNoiseNet()
+    optimizer, steps = model.optimizer, np.arange(25 * 938)
+    noise = float(ops.convert_to_numpy(optimizer.learning_rate)) ** 2 * np.cumsum(optimizer.eta / (1 + steps) ** optimizer.gamma)
+    passed = (model.units * (0.1**2 + noise) / 2) ** (model.depth / 2)
+    assert passed[0] < 1e-5 and passed[8 * 938] > 1 and passed[-1] < 1e3
+
+
 def test_noise_leaves_zeros():
     x, y = np.random.default_rng(0).normal(size=(32, 4)).astype("float32"), np.arange(32) % 3
     for eta, moved in ((0.0, False), (0.01, True)):

@@ -218,3 +218,11 @@ def test_export_after_a_verb(tmp_path):
     model.local_distributional_smoothness(X)
     model.export(tmp_path)
     assert (tmp_path / "1" / "saved_model.pb").exists()
+
+
+def test_the_default_rate_falls_as_in_the_paper():
+    """0.002, less a tenth after each 500 updates; the length is that of the authors' experiment with 100 labels."""
+    model = VAT(linear(), from_logits=True)
+    schedule = model.optimizer._learning_rate
+    np.testing.assert_allclose([schedule(step) for step in (0, 499, 500, 1000)], [2e-3, 2e-3, 1.8e-3, 1.62e-3], rtol=1e-5)
+    assert model.epsilon == 0.3

@@ -6,7 +6,8 @@ arXiv 1511.06807, section 4.1. The noise itself, for any Keras optimizer and mod
 Shapes: anything of `input_shape` `(batch, ...)` -> probabilities `(batch, num_classes)`.
 
 Differences from the paper:
-1. Rate, clipping and eta are arguments with one default each; the paper searches a few values of each.
+1. Rate, clipping and eta have one default each; the paper searches a few values of each. With the eta of 0.3 the rate is 0.03: at 0.1 the
+   sum of the noise makes the weights of twenty layers so large within one epoch of MNIST that no number is left, at 0.05 within seven.
 2. Hidden and output weights of the start `"zeros"` are 0, and so are all biases, of every start.
 """
 
@@ -81,8 +82,8 @@ class GradientNoiseNet(Classification):
         return keras.initializers.VarianceScaling(gain**2, "fan_in", "untruncated_normal")
 
     def default_optimizer(self):
-        """Gradient descent at 0.1 with noise."""
-        return GradientNoise(keras.optimizers.SGD(0.1), self.eta, self.gamma, global_clipnorm=self.clipnorm)
+        """Gradient descent at 0.03 with noise (see difference 1)."""
+        return GradientNoise(keras.optimizers.SGD(0.03), self.eta, self.gamma, global_clipnorm=self.clipnorm)
 
     @classmethod
     def example_config(cls):

@@ -1,5 +1,6 @@
 """What methods with an embedding of words share: to start from word vectors that were learned elsewhere."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ class WordVectors:
 
     Row 0 of a table is padding, row 1 the unknown word, then the words; symbols behind them (an end, say) keep what they have.
     """
+
+    vocabulary: Sequence[str]
+    embedding_size: int
 
     def _word_tables(self):
         """The variables `(2 + words + other symbols, embedding_size)`."""
