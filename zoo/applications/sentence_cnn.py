@@ -13,7 +13,9 @@ Differences from the papers:
 2. A region of `"multichannel"` has weights of its own for each channel, as a filter of an image has for each colour.
 3. The norm constraint rescales the weight vector of each class whenever it is longer than `max_norm` after an update.
 4. Without word vectors, which `load_word_vectors` takes, every table starts from U(-0.25, 0.25); `"static"` then keeps it so.
-5. Weights of convolutions and of the output start from Glorot's distribution, biases at 0.
+5. Weights of rectified and linear convolutions start from U(-0.01, 0.01), as in Kim's code, others from Glorot's distribution; so far apart
+   they matter: from Glorot's, word vectors move first and the network learns its sentences by heart. The output, which starts at 0 there,
+   starts from U(-0.01, 0.01) too. Biases start at 0.
 """
 
 import warnings
@@ -119,7 +121,7 @@ class SentenceCNN(WordVectors, TextClassification):
         activation = _ACTIVATIONS.get(self.activation, self.activation)
         if self.channels == "one-hot":
             maps = [
-                OneHotConvolution(self.num_symbols, self.feature_maps, size, activation, name=f"region{i}")(words)
+                OneHotConvolution(self.num_symbols, self.feature_maps, size, activation, self._start(), name=f"region{i}")(words)
                 for i, size in enumerate(self.region_sizes)
             ]
             return keras.Model(words, maps, name="regions")
@@ -134,8 +136,16 @@ class SentenceCNN(WordVectors, TextClassification):
         x = ops.concatenate(channels, axis=-1) if len(channels) > 1 else channels[0]
         maps = []
         for i, size in enumerate(self.region_sizes):
-            maps.append(layers.Conv1D(self.feature_maps, size, activation=activation, name=f"region{i}")(x))
+            maps.append(
+                layers.Conv1D(self.feature_maps, size, activation=activation, kernel_initializer=self._start(), name=f"region{i}")(x)
+            )
         return keras.Model(words, maps, name="regions")
+
+    def _start(self):
+        """Of the weights of a convolution, see difference 5."""
+        if self.activation in ("relu", "identity", "linear"):
+            return keras.initializers.RandomUniform(-0.01, 0.01)
+        return keras.initializers.GlorotUniform()
 
     def _build_head(self):
         """Feature maps and number of windows of each region size -> logits."""
@@ -146,7 +156,8 @@ class SentenceCNN(WordVectors, TextClassification):
         x = layers.Dropout(self.dropout, name="dropout")(x)
         # the kernel is (features, classes): the norm of a class's weights is that of a column
         constraint = None if self.max_norm is None else keras.constraints.MaxNorm(self.max_norm, axis=0)
-        logits = layers.Dense(self.num_classes, kernel_constraint=constraint, dtype="float32", name="logits")(x)
+        options = {"kernel_initializer": keras.initializers.RandomUniform(-0.01, 0.01), "kernel_constraint": constraint}
+        logits = layers.Dense(self.num_classes, **options, dtype="float32", name="logits")(x)
         return keras.Model([*maps, counts], logits, name="head")
 
     def call(self, x, training=False):

@@ -14,19 +14,24 @@ class OneHotConvolution(keras.layers.Layer):
         filters: number of filters.
         size: their width.
         activation: name or function.
+        kernel_initializer: name or initializer, of a kernel `(size, symbols, filters)`.
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, symbols, filters, size, activation=None, **kwargs):
+    def __init__(self, symbols, filters, size, activation=None, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         if min(symbols, filters, size) < 1:
             raise ValueError(f"`symbols`, `filters` and `size` must be at least 1. Received: {symbols}, {filters}, {size}")
         self.symbols, self.filters, self.size, self.activation = symbols, filters, size, keras.activations.get(activation)
-        # Glorot's for the convolution; the weights that a symbol has at all places of a filter lie side by side
-        bound = (6 / (size * (symbols + filters))) ** 0.5
-        self.kernel = self.add_weight((symbols, size * filters), keras.initializers.RandomUniform(-bound, bound), name="kernel")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        # the weights that a symbol has at all places of a filter lie side by side
+        self.kernel = self.add_weight((symbols, size * filters), self._kernel, name="kernel")
         self.bias = self.add_weight((filters,), "zeros", name="bias")
         self.built = True
+
+    def _kernel(self, shape, dtype=None):
+        kernel = self.kernel_initializer((self.size, self.symbols, self.filters), dtype=dtype)
+        return ops.reshape(ops.transpose(kernel, (1, 0, 2)), shape)
 
     def call(self, ids):
         """Feature maps of ids."""
@@ -47,4 +52,5 @@ class OneHotConvolution(keras.layers.Layer):
             **super().get_config(),
             **{name: getattr(self, name) for name in names},
             "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

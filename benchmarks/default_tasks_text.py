@@ -1,0 +1,391 @@
+"""What the methods of texts do with their default arguments on natural data: one task a method, for a benchmark of defaults.
+
+A task is a default-constructed model, the arguments of a short `fit` and a score on held-out data beside that of a trivial guess.
+`python benchmarks/default_tasks_text.py td_lstm 120` trains one for so many seconds and prints what came out.
+"""
+
+import argparse
+import json
+import lzma
+import resource
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from zoo import applications, datasets, files, text
+
+# the seed of the split of every task
+SEED = 0
+
+
+@dataclass
+class Task:
+    """A method's natural task.
+
+    Args:
+        model: constructed with default arguments; only what has no default is given.
+        fit: keyword arguments of `model.fit` for the epochs of one run.
+        score: function without arguments -> (name, value, that of a trivial guess, whether higher is better), on held-out data.
+        verbs: name -> function without arguments.
+    """
+
+    model: object
+    fit: dict
+    score: object
+    verbs: dict = field(default_factory=dict)
+
+
+def _shuffled(*columns, seed=SEED):
+    order = np.random.default_rng(seed).permutation(len(columns[0]))
+    return [column[order] if isinstance(column, np.ndarray) else [column[i] for i in order] for column in columns]
+
+
+def _majority(train, test):
+    """Accuracy of the most frequent class."""
+    return float(np.mean(np.asarray(test) == np.bincount(train).argmax()))
+
+
+def _unigram_nats(train, test, symbols):
+    """Mean nats of the symbols of `test` above 0, by their frequencies in `train`."""
+    counts = np.bincount(train[train > 0].ravel(), minlength=symbols) + 1.0
+    return float(-np.log(counts / counts.sum())[test[test > 0].ravel()].mean())
+
+
+def _accuracy(model, x, y, trivial):
+    return lambda: ("accuracy", float(model.evaluate(x, y, verbose=0, return_dict=True)["accuracy"]), trivial, True)
+
+
+def imdb(train=8000, test=1000):
+    """Film reviews of IMDB in random order (0 negative, 1 positive): texts, labels, held-out texts and labels."""
+    file = files.local("imdb/imdb.jsonl.xz")
+    if file is None:
+        raise ImportError("IMDB must lie below ZOO_DATA, as imdb/imdb.jsonl.xz")
+    found = {"train": [], "test": []}
+    with lzma.open(file, "rt", encoding="utf-8") as stream:
+        for row in map(json.loads, stream):
+            if row["label"] in ("neg", "pos"):
+                found[row["split"]].append((row["text"], row["label"] == "pos"))
+    parts = []
+    for part, size in (("train", train), ("test", test)):
+        texts, labels = _shuffled([one for one, _ in found[part]], np.array([label for _, label in found[part]], "int32"))
+        parts += [texts[:size], labels[:size]]
+    return parts
+
+
+def brown_groups():
+    """Passages of the Brown corpus and their groups of genres, split by documents: texts, labels, held-out texts and labels."""
+    passages, owners, genres = datasets.brown_passages(words=200)
+    held_out, labels = owners % 5 == 0, datasets.BROWN_GROUPS[genres]
+    lines = [" ".join(words) for words in passages]
+    train = _shuffled([line for line, out in zip(lines, held_out) if not out], labels[~held_out])
+    return (*train, [line for line, out in zip(lines, held_out) if out], labels[held_out])
+
+
+def brown_sentences(genres=("fiction", "mystery", "romance", "adventure"), longest=40):
+    """Sentences of fiction in lower case, training and held-out, split by documents."""
+    parts = [], []
+    for number, document in enumerate(datasets.brown(genres)):
+        lines = [" ".join(words).lower() for words in document.sentences if 0 < len(words) < longest]
+        parts[number % 10 == 0].extend(lines)
+    return parts
+
+
+def task_char_cnn():
+    """Language of pieces of about a thousand characters, put together from sentences."""
+    (texts, labels), (test_texts, test_labels), names = datasets.languages(words=None, seed=SEED)
+
+    def pieces(texts, labels, number, seed):
+        rng, by_class = np.random.default_rng(seed), [[t for t, y in zip(texts, labels) if y == k] for k in range(len(names))]
+        classes = rng.integers(0, len(names), number)
+        return [" ".join(rng.choice(by_class[k], 8)) for k in classes], classes.astype("int32")
+
+    (texts, labels), (test_texts, test_labels) = pieces(texts, labels, 25600, 0), pieces(test_texts, test_labels, 256, 1)
+    model = applications.CharCNN(len(names), names)
+    x, x_test = model.encode(texts), model.encode(test_texts)
+    return Task(
+        model,
+        {"x": x, "y": labels, "batch_size": 128, "epochs": 1},
+        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        {"classify": lambda: model.classify(test_texts[:32])},
+    )
+
+
+def task_sentence_cnn():
+    """Valence of sentences of film reviews, batches of 50 as in the paper."""
+    (texts, labels), (test_texts, test_labels) = datasets.movie_snippets(seed=SEED)
+    model = applications.SentenceCNN(text.learn_vocabulary(texts))
+    x, x_test = model.encode(texts), model.encode(test_texts)
+    return Task(
+        model,
+        {"x": x, "y": labels, "batch_size": 50, "epochs": 4},
+        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        {"classify": lambda: model.classify(test_texts[:32]), "highlights": lambda: model.highlights(test_texts[:32])},
+    )
+
+
+def task_td_lstm():
+    """Valence of one of two things that a text speaks of."""
+    (texts, targets, labels), (test_texts, test_targets, test_labels) = datasets.movie_targets(seed=SEED)
+    model = applications.TDLSTM(text.learn_vocabulary(texts), num_classes=2)
+    x, x_test = model.encode(texts, targets), model.encode(test_texts, test_targets)
+    return Task(
+        model,
+        {"x": x, "y": labels, "batch_size": 32, "epochs": 3},
+        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        {"classify": lambda: model.classify(test_texts[:32], test_targets[:32])},
+    )
+
+
+def task_blstm_tagger():
+    """Parts of speech of web texts; the trivial tagger knows the most frequent tag of each word."""
+    train, test = (datasets.english_web_treebank(part) for part in ("train", "dev"))
+    words, tags = ([list(getattr(s, name)) for s in train] for name in ("words", "pos"))
+    test_words, test_tags = ([list(getattr(s, name)) for s in test] for name in ("words", "pos"))
+    lower = [[word.lower() for word in line] for line in words]
+    model = applications.BLSTMTagger(text.learn_vocabulary(lower), list(datasets.POS_TAGS))
+    seen = {}
+    for word, tag in ((w, t) for line in zip(lower, tags) for w, t in zip(*line)):
+        seen.setdefault(word, Counter())[tag] += 1
+    guess = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
+    pairs = [(w.lower(), t) for line in zip(test_words, test_tags) for w, t in zip(*line)]
+
+    def score():
+        found = [tag for line in model.tag(test_words) for tag in line]
+        return (
+            "accuracy of words",
+            float(np.mean([a == b for a, (_, b) in zip(found, pairs)])),
+            float(np.mean([guess.get(word, "PROPN") == tag for word, tag in pairs])),
+            True,
+        )
+
+    return Task(
+        model,
+        {"x": model.encode(words), "y": model.encode_tags(tags), "batch_size": 32, "epochs": 1},
+        score,
+        {"tag": lambda: model.tag(test_words[:32])},
+    )
+
+
+def task_byte_to_span():
+    """Parts of speech of web texts as spans of bytes; the trivial guess has the symbols' frequencies."""
+
+    def read(part, size):
+        sentences = datasets.english_web_treebank(part)[:size]
+        spans = [text.spans_of_tags(s.words, [f"B-{tag}" for tag in s.pos]) for s in sentences]
+        return [" ".join(s.words) for s in sentences], spans
+
+    train, test = read("train", 6000), read("dev", 300)
+    model = applications.ByteToSpan(list(datasets.POS_TAGS))
+    x, x_test = model.encode(*train), model.encode(*test)
+    trivial = _unigram_nats(x["symbols"], x_test["symbols"], model._symbols)
+    return Task(
+        model,
+        {"x": x, "batch_size": 32, "epochs": 1},
+        lambda: ("nats a symbol", float(model.evaluate(x_test, verbose=0, return_dict=True)["loss"]), trivial, False),
+        {"find": lambda: model.find(test[0][:32])},
+    )
+
+
+def task_sa_lstm():
+    """Sentiment of film reviews, from labels alone."""
+    texts, labels, test_texts, test_labels = imdb(4000, 400)
+    model = applications.SALSTM(text.learn_vocabulary(texts, max_words=20000))
+    x, x_test = model.encode(texts), model.encode(test_texts)
+    return Task(
+        model,
+        {"x": x, "y": labels, "batch_size": 32, "epochs": 1},
+        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        {"classify": lambda: model.classify(test_texts[:32])},
+    )
+
+
+def task_sentence_vae():
+    """Perplexity of sentences of fiction; the trivial guess has the words' frequencies."""
+    lines, test_lines = brown_sentences()
+    model = applications.SentenceVAE(text.learn_vocabulary(lines, max_words=10000))
+    x, x_test = model.encode(lines), model.encode(test_lines)
+    x, x_test = x[x[:, 0] > 0], x_test[x_test[:, 0] > 0]
+    ends = [np.concatenate([rows, np.full((len(rows), 1), model.end, "int32")], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "batch_size": 32, "epochs": 1},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {
+            "sample": lambda: model.sample(8),
+            "codes": lambda: model.codes(test_lines[:32]),
+            "impute": lambda: model.impute(["he _ the door"]),
+        },
+    )
+
+
+def task_skip_thoughts():
+    """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
+    chapters = {}
+    for number, verse in datasets.bible_verses().items():
+        chapters.setdefault(number // 1000, []).append(verse)
+    documents = list(chapters.values())
+    train, test = [d for i, d in enumerate(documents) if i % 20], documents[::20]
+    model = applications.SkipThoughts.from_documents(train)
+    data, held_out = _rows(_triples(model, train), 16000), _rows(_triples(model, test), 500)
+    symbols = len(model.vocabulary) + 3
+
+    def words(triples):
+        """Ids of both neighbours, each with its end if it was not cut."""
+        ids = np.concatenate([triples["y"]["previous"], triples["y"]["next"]])
+        ids = np.concatenate([ids, np.zeros((len(ids), 1), "int32")], axis=1)
+        sizes = (ids > 0).sum(axis=1)
+        inside = (sizes > 0) & (sizes < model.length)
+        ids[np.flatnonzero(inside), sizes[inside]] = symbols - 1
+        return ids
+
+    trivial, number = _unigram_nats(words(data), words(held_out), symbols), (words(held_out) > 0).sum() / len(held_out["x"])
+    sentences = [sentence for document in test for sentence in document][:32]
+
+    def score():
+        found = model.evaluate(held_out["x"], held_out["y"], batch_size=20, verbose=0, return_dict=True)
+        return ("nats a word", float(found["loss"]) / float(number), trivial, False)
+
+    return Task(
+        model,
+        {**data, "epochs": 1},
+        score,
+        {"vectors": lambda: model.vectors(sentences), "generate": lambda: model.generate(sentences[:4])},
+    )
+
+
+def _triples(model, documents):
+    found = model.triples(documents)
+    order = np.random.default_rng(SEED).permutation(len(found["x"]))
+    return {"x": found["x"][order], "y": {name: ids[order] for name, ids in found["y"].items()}}
+
+
+def _rows(triples, number):
+    return {"x": triples["x"][:number], "y": {name: ids[:number] for name, ids in triples["y"].items()}}
+
+
+def _document_task(cls):
+    """Groups of genres of passages, read by a logistic regression from the vectors of new passages."""
+    texts, labels, test_texts, test_labels = brown_groups()
+    model = cls.from_texts(texts, min_count=2)
+
+    def score():
+        head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+        head.fit(ops.convert_to_numpy(model.documents), labels)
+        return ("accuracy of a probe", head.score(model.infer(test_texts), test_labels), _majority(labels, test_labels), True)
+
+    return Task(
+        model,
+        {"x": texts, "epochs": 5},
+        score,
+        {"infer": lambda: model.infer(test_texts[:32]), "most_similar": lambda: model.most_similar(test_texts[0])},
+    )
+
+
+def task_dv_ngram():
+    """See `_document_task`."""
+    return _document_task(applications.DVNgram)
+
+
+def task_paragraph_vectors():
+    """See `_document_task`."""
+    return _document_task(applications.ParagraphVectors)
+
+
+def task_mem_n2n():
+    """Task 1 of bAbI: where is a person?"""
+    train, test = (datasets.babi.examples(datasets.babi.simulate(1, 1000, seed)) for seed in (0, 1))
+    words = datasets.babi.vocabulary([*train, *test])
+    model = applications.MemN2N(words)
+    (x, y), (x_test, y_test) = (datasets.babi.vectorise(part, words) for part in (train, test))
+    example = test[0]
+    return Task(
+        model,
+        {"x": x, "y": y, "batch_size": 32, "epochs": 40},
+        _accuracy(model, x_test, y_test, _majority(y, y_test)),
+        {"answer": lambda: model.answer(example.story, example.question)},
+    )
+
+
+def task_mem_n2n_lm():
+    """The same class as a language model of the Brown corpus."""
+    lines, test_lines = (text.tokenize(part) for part in brown_sentences())
+    words = text.learn_vocabulary(lines, max_words=5000)
+    known = set(words)
+    stream, held_out = ([word if word in known else "." for line in part for word in line] for part in (lines, test_lines))
+    model = applications.MemN2N(words, form="lm")
+    (x, y), (x_test, y_test) = model.windows(stream[:100_000]), model.windows(held_out[:5000])
+    trivial = float(np.exp(_unigram_nats(y, y_test, len(words) + 1)))
+    return Task(
+        model,
+        {"x": x, "y": y, "batch_size": 128, "epochs": 1, "validation_data": (x_test, y_test)},
+        lambda: ("perplexity", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"next_word": lambda: model.next_word(held_out[:20])},
+    )
+
+
+TASKS = {name.removeprefix("task_"): function for name, function in list(globals().items()) if name.startswith("task_")}
+
+
+class _Clock(keras.callbacks.Callback):
+    """Times steps, and ends training when the time is over."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds, self.steps, self.start, self.losses = seconds, [], time.perf_counter(), []
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Remember when the step ended."""
+        self.steps.append(time.perf_counter() - self.start)
+        self.losses.append((logs or {}).get("loss"))
+        if self.steps[-1] > self.seconds:
+            self.model.stop_training = True
+            raise _Over
+
+
+class _Over(Exception):
+    """The time is over."""
+
+
+def main():
+    """Train one method for a while and print its row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=sorted(TASKS))
+    parser.add_argument("seconds", type=float, nargs="?", default=120)
+    args = parser.parse_args()
+    keras.utils.set_random_seed(SEED)
+    task = TASKS[args.task]()
+    before = task.score()
+    clock = _Clock(args.seconds)
+    try:
+        task.model.fit(**task.fit, callbacks=[clock], verbose=0)
+    except _Over:
+        pass
+    times = {name: _timed(verb) for name, verb in task.verbs.items()}
+    name, value, trivial, _ = task.score()
+    steps = np.diff(clock.steps)
+    print(
+        f"{args.task}: {task.model.count_params():,} parameters; first step {clock.steps[0]:.1f} s, "
+        f"later {np.median(steps) if len(steps) else np.nan:.3f} s; {len(clock.steps)} steps in {clock.steps[-1]:.0f} s; "
+        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB; "
+        f"{name} {before[1]:.4g} -> {value:.4g} (trivial {trivial:.4g}); verbs {times}",
+        flush=True,
+    )
+
+
+def _timed(verb):
+    verb()
+    start = time.perf_counter()
+    verb()
+    return round(time.perf_counter() - start, 3)
+
+
+if __name__ == "__main__":
+    main()
