@@ -34,6 +34,7 @@ class DocumentVectors(Model):
     """
 
     output_name = "vector"
+    steps: int | None
     # longest run of words that counts as one word, and words around a run that an example shows
     ngrams, halo = 1, 0
 

@@ -1,77 +1,29 @@
-"""What the methods of images do with their default arguments on natural data: one task a method, for a benchmark of defaults.
-
-A task is a default-constructed model, the arguments of a short `fit` and a score on held-out data beside that of a trivial guess.
-`python benchmarks/default_tasks_vision.py unet 120` trains one for so many seconds and prints what came out.
-"""
-
-import argparse
-import io
-import resource
-import time
-from dataclasses import dataclass, field
+"""Images: classification, segmentation, detection, synthesis."""
 
 import keras
 import numpy as np
 from keras import ops
 
-from zoo import applications, datasets, files, losses, metrics
+from tasks import SEED, Task
+from zoo import applications, datasets, losses, metrics
 
-# the seed of the choice of data of every task
-SEED = 0
 CLASSES, VOID = len(datasets.CAMVID_CLASSES), datasets.CAMVID_VOID
-
-
-@dataclass
-class Task:
-    """A method's natural task.
-
-    Args:
-        model: constructed with default arguments; only what has no default, or what the data dictate, is given.
-        fit: keyword arguments of `model.fit` for one run.
-        score: function without arguments -> (name, value, that of a trivial guess, whether higher is better), on held-out data.
-        verbs: name -> function without arguments.
-    """
-
-    model: object
-    fit: dict
-    score: object
-    verbs: dict = field(default_factory=dict)
 
 
 # --- data ---
 
 
 def mnist(test=2000):
-    """MNIST in its order: 60,000 images in [0, 1] and labels, and the first held-out ones."""
-    file = files.local("mnist/mnist.npz")
-    if file is None:
-        raise ImportError("MNIST must lie below ZOO_DATA, as mnist/mnist.npz")
-    with np.load(file) as arrays:
-        return (_pixels(arrays["x_train"][..., None]), arrays["y_train"].astype("int32")), (
-            _pixels(arrays["x_test"][:test, ..., None]),
-            arrays["y_test"][:test].astype("int32"),
-        )
+    """The whole of MNIST and its first held-out images."""
+    train, (x, y) = datasets.mnist()
+    return train, (x[:test], y[:test])
 
 
 def cifar10(train=8000, test=1000):
-    """CIFAR-10 from its copy in JPEG: training images in [0, 1] and labels, held-out ones."""
-    from PIL import Image
-
-    file = files.local("cifar10/cifar10_jpeg_30k.npz")
-    if file is None:
-        raise ImportError("CIFAR-10 must lie below ZOO_DATA, as cifar10/cifar10_jpeg_30k.npz")
-    parts, rng = [], np.random.default_rng(SEED)
-    with np.load(file) as arrays:
-        for part, size in (("train", train), ("test", test)):
-            offsets, whole, labels = (arrays[f"{part}_{name}"] for name in ("offsets", "jpeg", "labels"))
-            chosen = rng.permutation(len(labels))[:size]
-            images = [np.asarray(Image.open(io.BytesIO(whole[offsets[i] : offsets[i + 1]].tobytes())).convert("RGB")) for i in chosen]
-            parts.append((_pixels(np.stack(images)), labels[chosen].astype("int32")))
-    return parts
-
-
-def _pixels(images):
-    return images.astype("float32") / 255
+    """Random images of CIFAR-10, training and held out."""
+    rng = np.random.default_rng(SEED)
+    chosen = ((part, rng.permutation(len(part[1]))[:size]) for part, size in zip(datasets.cifar10(), (train, test)))
+    return [(x[places], y[places]) for (x, y), places in chosen]
 
 
 def _standardised(train, test):
@@ -398,64 +350,3 @@ def _frechet(first, second):
 def _thumbnails(images):
     side = images.shape[1] // 4
     return images.reshape(len(images), 4, side, 4, side, 3).mean((2, 4)).reshape(len(images), -1)
-
-
-TASKS = {name.removeprefix("task_"): function for name, function in list(globals().items()) if name.startswith("task_")}
-
-
-# --- one task for a while ---
-
-
-class _Clock(keras.callbacks.Callback):
-    """Times steps, and ends training when the time is over."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds, self.steps, self.start = seconds, [], time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Remember when the step ended."""
-        self.steps.append(time.perf_counter() - self.start)
-        if self.steps[-1] > self.seconds:
-            raise _Over
-
-
-class _Over(Exception):
-    """The time is over."""
-
-
-def main():
-    """Train one method for a while and print its row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=sorted(TASKS))
-    parser.add_argument("seconds", type=float, nargs="?", default=120)
-    args = parser.parse_args()
-    keras.utils.set_random_seed(SEED)
-    task = TASKS[args.task]()
-    before = task.score()
-    clock = _Clock(args.seconds)
-    try:
-        task.model.fit(**task.fit, callbacks=[clock], verbose=0)
-    except _Over:
-        pass
-    times = {name: _timed(verb) for name, verb in task.verbs.items()}
-    name, value, trivial, _ = task.score()
-    steps = np.diff(clock.steps)
-    print(
-        f"{args.task}: {task.model.count_params():,} parameters; first step {clock.steps[0]:.1f} s, "
-        f"later {np.median(steps) if len(steps) else np.nan:.3f} s; {len(clock.steps)} steps in {clock.steps[-1]:.0f} s; "
-        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB; "
-        f"{name} {before[1]:.4g} -> {value:.4g} (trivial {trivial:.4g}); verbs {times}",
-        flush=True,
-    )
-
-
-def _timed(verb):
-    verb()
-    start = time.perf_counter()
-    verb()
-    return round(time.perf_counter() - start, 3)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,45 +1,15 @@
-"""What the methods of texts do with their default arguments on natural data: one task a method, for a benchmark of defaults.
+"""Texts: classification, tagging, representation, generation, questions."""
 
-A task is a default-constructed model, the arguments of a short `fit` and a score on held-out data beside that of a trivial guess.
-`python benchmarks/default_tasks_text.py td_lstm 120` trains one for so many seconds and prints what came out.
-"""
-
-import argparse
-import json
-import lzma
-import resource
-import time
 from collections import Counter
-from dataclasses import dataclass, field
 
-import keras
 import numpy as np
 from keras import ops
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from zoo import applications, datasets, files, text
-
-# the seed of the split of every task
-SEED = 0
-
-
-@dataclass
-class Task:
-    """A method's natural task.
-
-    Args:
-        model: constructed with default arguments; only what has no default is given.
-        fit: keyword arguments of `model.fit` for the epochs of one run.
-        score: function without arguments -> (name, value, that of a trivial guess, whether higher is better), on held-out data.
-        verbs: name -> function without arguments.
-    """
-
-    model: object
-    fit: dict
-    score: object
-    verbs: dict = field(default_factory=dict)
+from tasks import SEED, Task
+from zoo import applications, datasets, text
 
 
 def _shuffled(*columns, seed=SEED):
@@ -63,20 +33,9 @@ def _accuracy(model, x, y, trivial):
 
 
 def imdb(train=8000, test=1000):
-    """Film reviews of IMDB in random order (0 negative, 1 positive): texts, labels, held-out texts and labels."""
-    file = files.local("imdb/imdb.jsonl.xz")
-    if file is None:
-        raise ImportError("IMDB must lie below ZOO_DATA, as imdb/imdb.jsonl.xz")
-    found = {"train": [], "test": []}
-    with lzma.open(file, "rt", encoding="utf-8") as stream:
-        for row in map(json.loads, stream):
-            if row["label"] in ("neg", "pos"):
-                found[row["split"]].append((row["text"], row["label"] == "pos"))
-    parts = []
-    for part, size in (("train", train), ("test", test)):
-        texts, labels = _shuffled([one for one, _ in found[part]], np.array([label for _, label in found[part]], "int32"))
-        parts += [texts[:size], labels[:size]]
-    return parts
+    """Film reviews of IMDB (0 negative, 1 positive): texts, labels, held-out texts and labels."""
+    (texts, labels), (test_texts, test_labels), _ = datasets.imdb_reviews(seed=SEED)
+    return texts[:train], labels[:train], test_texts[:test], test_labels[:test]
 
 
 def brown_groups():
@@ -329,63 +288,3 @@ def task_mem_n2n_lm():
         lambda: ("perplexity", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
         {"next_word": lambda: model.next_word(held_out[:20])},
     )
-
-
-TASKS = {name.removeprefix("task_"): function for name, function in list(globals().items()) if name.startswith("task_")}
-
-
-class _Clock(keras.callbacks.Callback):
-    """Times steps, and ends training when the time is over."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds, self.steps, self.start, self.losses = seconds, [], time.perf_counter(), []
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Remember when the step ended."""
-        self.steps.append(time.perf_counter() - self.start)
-        self.losses.append((logs or {}).get("loss"))
-        if self.steps[-1] > self.seconds:
-            self.model.stop_training = True
-            raise _Over
-
-
-class _Over(Exception):
-    """The time is over."""
-
-
-def main():
-    """Train one method for a while and print its row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=sorted(TASKS))
-    parser.add_argument("seconds", type=float, nargs="?", default=120)
-    args = parser.parse_args()
-    keras.utils.set_random_seed(SEED)
-    task = TASKS[args.task]()
-    before = task.score()
-    clock = _Clock(args.seconds)
-    try:
-        task.model.fit(**task.fit, callbacks=[clock], verbose=0)
-    except _Over:
-        pass
-    times = {name: _timed(verb) for name, verb in task.verbs.items()}
-    name, value, trivial, _ = task.score()
-    steps = np.diff(clock.steps)
-    print(
-        f"{args.task}: {task.model.count_params():,} parameters; first step {clock.steps[0]:.1f} s, "
-        f"later {np.median(steps) if len(steps) else np.nan:.3f} s; {len(clock.steps)} steps in {clock.steps[-1]:.0f} s; "
-        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB; "
-        f"{name} {before[1]:.4g} -> {value:.4g} (trivial {trivial:.4g}); verbs {times}",
-        flush=True,
-    )
-
-
-def _timed(verb):
-    verb()
-    start = time.perf_counter()
-    verb()
-    return round(time.perf_counter() - start, 3)
-
-
-if __name__ == "__main__":
-    main()
