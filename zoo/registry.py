@@ -29,6 +29,7 @@ PARTS = {
     "zoo.layers.max_unpooling": ("MaxPoolingWithArgmax2D", "MaxUnpooling2D"),
     "zoo.layers.mean_field": ("MeanFieldCRF",),
     "zoo.layers.monte_carlo_dropout": ("MonteCarloDropout",),
+    "zoo.layers.one_hot_convolution": ("OneHotConvolution",),
     "zoo.layers.position_encoding": ("PositionEncoding",),
     "zoo.layers.random_shift_flip": ("RandomShiftFlip",),
     "zoo.layers.re_net_layer": ("ReNetLayer",),
@@ -44,7 +45,8 @@ PARTS = {
     "zoo.optimizers.gradient_noise": ("GradientNoise",),
     "zoo.optimizers.rows": ("RowAdadelta", "RowAdagrad"),
     "zoo.text.characters": ("lower_case",),
-    "zoo.text.words": ("separate_words",),
+    "zoo.text.words": ("FirstWords", "separate_words"),
+    "zoo.trunks.network": ("Whole",),
 }
 
 

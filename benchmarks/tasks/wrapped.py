@@ -59,7 +59,7 @@ def task_jsma():
 
     def score():
         before = np.mean(model.predict(x_test[:20], verbose=0).argmax(-1) == target)
-        return "targets reached", float(np.mean(model.attack(x_test[:20], target)["success"])), float(before), True
+        return "targets reached", float(np.mean(model.attack(x_test[:20], target).success)), float(before), True
 
     return Task(model, {"x": x, "y": y, "epochs": 1}, score, {"attack": lambda: model.attack(x_test[:20], target)})
 
