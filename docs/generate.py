@@ -34,7 +34,7 @@ ROOMS = (
 )
 # loaders of a data set beside the one that it is called after
 LOADERS = {"babi": ("babi.read",), "brown": ("brown_passages",), "movie_snippets": ("movie_targets",)}
-MACHINERY = ("model", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")
+MACHINERY = ("model", "fields", "arguments", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")
 
 
 def on_config(config):
