@@ -64,7 +64,7 @@ def test_the_papers_networks():
         assert [tuple(v.shape) for v in kernels] == expected
         assert float(ops.std(kernels[1])) == pytest.approx(stddev, rel=0.01)
     assert n == 69 and small(size="small", features=None, convolutions=[[7, 3]]).network.get_layer("conv0").filters == 256
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.01) and model.optimizer.momentum == 0.9
+    assert isinstance(model.optimizer, keras.optimizers.Adam) and float(model.optimizer.learning_rate) == pytest.approx(0.001)
 
 
 def test_length():
@@ -79,13 +79,13 @@ def test_learning_rate_is_halved_after_updates():
     data = model.example_data(4)
     for _ in range(2):
         model.fit(**data, epochs=20, batch_size=4, verbose=0)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.001)
     assert int(model.optimizer.iterations) == 40
     model.optimizer.iterations.assign(14_999)
     model.fit(**data, verbose=0)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.005)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0005)
     model.fit(**data, verbose=0)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.005)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.0005)
 
 
 def test_reads_backward_by_default():
