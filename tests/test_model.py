@@ -85,12 +85,6 @@ def test_first_batches_are_checked_and_not_lost(toy, kind):
             model.fit(X, Y, validation_data=make(), verbose=0)
 
 
-def test_order_of_a_pydataset_stays(toy):
-    asked = []
-    toy().predict(Batches(X, Y, asked), verbose=0)
-    assert set(asked[:-2]) == {0} and asked[-2:] == [0, 1]
-
-
 def test_check_leaves_datasets_to_prepared(toy):
     for _, make in streams(X, Y):
         toy().check(make())
