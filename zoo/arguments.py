@@ -276,11 +276,11 @@ class Described(Kind):
     def _tensors(self, name, value, fields):
         if isinstance(self.names, str):
             return _tensor(fields[0], value)
+        if isinstance(value, dict) and any(is_traced(array) for array in value.values()):
+            return value
         wanted = [field.name for field in fields]
         if not isinstance(value, dict) or not set(wanted) <= set(value):
             refuse(name, f"a dict with {', '.join(wanted)}", sorted(value) if isinstance(value, dict) else value)
-        if any(is_traced(array) for array in value.values()):
-            return value
         found = {field.name: _tensor(field, value[field.name]) for field in fields}
         if len({len(array) for array in found.values()}) > 1:
             refuse(name, "a dict of arrays with the same number of rows", {key: tuple(array.shape) for key, array in found.items()})

@@ -21,6 +21,8 @@ from zoo.arguments import Described, Expected
 from zoo.model import Model
 
 TOLERANCE = 1e-5
+# how far wrong numbers are outside of a field: next to it may be a label that a method ignores
+BEYOND = 1001
 
 
 def checks(cls):
@@ -251,9 +253,9 @@ def _spoiled(field, array):
     if "int" in field.dtype:
         yield np.full(array.shape, 0.5)
     if field.low is not None:
-        yield np.full_like(array, field.low - 1, dtype="float64" if array.dtype.kind == "f" else "int64")
+        yield np.full_like(array, field.low - BEYOND, dtype="float64" if array.dtype.kind == "f" else "int64")
     if field.high is not None:
-        yield np.full_like(array, field.high + 1, dtype="float64" if array.dtype.kind == "f" else "int64")
+        yield np.full_like(array, field.high + BEYOND, dtype="float64" if array.dtype.kind == "f" else "int64")
 
 
 def check_verbs(subject):
@@ -318,7 +320,9 @@ def outcome(model, verb, call, argument, bad):
 def _field_names(model, expected):
     """Names by which a message may speak of an argument: those of the fields that describe it."""
     kinds = [] if expected is None else [kind for kind in expected.kinds if isinstance(kind, Described)]
-    return [field.name for kind in kinds for field in kind.fields(model)]
+    # without a kind: data in a form of the verb's own, such as a list of batches
+    fields = [*model.input_fields(), *model.target_fields()] if expected is None else []
+    return [field.name for field in (*fields, *(field for kind in kinds for field in kind.fields(model)))]
 
 
 # what no argument is, whatever its kind

@@ -42,7 +42,7 @@ def spoiled_array(data, field, array):
     array = np.array(array)
     how = data.draw(st.sampled_from(["number", "axis", "no axis", "rows", "text", "none"]))
     if how == "number" and array.dtype.kind in "fiu":
-        beyond = [limit + step for limit, step in ((field.low, -1), (field.high, 1)) if limit is not None]
+        beyond = [limit + step for limit, step in ((field.low, -testing.BEYOND), (field.high, testing.BEYOND)) if limit is not None]
         fractions = [0.5] if "int" in field.dtype else []
         array = array.astype("float64")
         array.flat[data.draw(st.integers(0, array.size - 1))] = data.draw(

@@ -186,6 +186,7 @@ class DeepLDA(Model):
 
     def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
         """`zoo.Model.fit`, and LDA on the features of the training images, see `fit_lda`."""
+        arguments.check_call(Model.fit, self, x, y, *args, callbacks=callbacks, **kwargs)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
         given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])

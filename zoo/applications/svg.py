@@ -42,8 +42,8 @@ VARIANTS = ("svg0", "svg1", "svg_inf")
 STEP = ("observation", "action", "reward", "next_observation", "terminated")
 
 
-Transitions = Annotated[dict, Described("transition_fields")]
-Trajectories = Annotated[dict, Described("trajectory_fields")]
+Transitions = Annotated[dict, Described("transition_fields", ("observation", "action", "reward", "next_observation"))]
+Trajectories = Annotated[dict, Described("trajectory_fields", ("observation", "action", "reward", "next_observation", "mask"))]
 Observations = Annotated[Any, Described("transition_fields", "observation")]
 Actions = Annotated[Any, Described("transition_fields", "action")]
 NextObservations = Annotated[Any, Described("transition_fields", "next_observation")]
