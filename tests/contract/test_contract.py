@@ -1,4 +1,7 @@
-"""Every method of the index obeys one contract. Nothing is listed here by hand."""
+"""Every method of the index obeys one contract. Nothing is listed here by hand.
+
+The checks of a method share a model, so that they run in one process where there are several.
+"""
 
 from functools import lru_cache
 
@@ -14,6 +17,6 @@ def checks_of(name):
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
-@pytest.mark.parametrize("name", [entry.name for entry in index.ENTRIES])
+@pytest.mark.parametrize("name", [pytest.param(e.name, marks=pytest.mark.xdist_group(e.name)) for e in index.ENTRIES])
 def test_contract(name, check):
     checks_of(name)[check]()
