@@ -275,7 +275,8 @@ class Described(Kind):
 
     def _tensors(self, name, value, fields):
         if isinstance(self.names, str):
-            return _tensor(fields[0], value)
+            found = _tensor(fields[0], value)
+            return value if ops.is_tensor(value) else found
         if isinstance(value, dict) and any(is_traced(array) for array in value.values()):
             return value
         wanted = [field.name for field in fields]
@@ -284,7 +285,8 @@ class Described(Kind):
         found = {field.name: _tensor(field, value[field.name]) for field in fields}
         if len({len(array) for array in found.values()}) > 1:
             refuse(name, "a dict of arrays with the same number of rows", {key: tuple(array.shape) for key, array in found.items()})
-        return {**value, **found}
+        # as they came: a caller may differentiate through them
+        return value
 
 
 def _tensor(field, value):

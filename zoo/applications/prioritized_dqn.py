@@ -259,7 +259,8 @@ class PrioritizedDQN(Agent):
             ValueError: if an array is missing or of another shape, or an action is none of the agent's.
         """
         for field in self.transition_fields():
-            if field.name in transitions:
+            # a step in which all environments only reset gives no rows
+            if np.size(transitions.get(field.name, ())):
                 transitions[field.name] = field.convert(transitions[field.name])
         if self.memory is None:
             dtype = np.asarray(transitions.get("observation", 0.0)).dtype

@@ -518,7 +518,8 @@ class SVG(Agent):
             ValueError: if an array is missing or of another shape.
         """
         for field in self.transition_fields():
-            if field.name in transitions:
+            # a step in which all environments only reset gives no rows
+            if np.size(transitions.get(field.name, ())):
                 transitions[field.name] = field.convert(transitions[field.name])
         if self.memory is None:
             self.memory = self._new_memory()
