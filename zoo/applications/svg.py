@@ -43,6 +43,8 @@ STEP = ("observation", "action", "reward", "next_observation", "terminated")
 
 
 Transitions = Annotated[dict, Described("transition_fields", ("observation", "action", "reward", "next_observation"))]
+# with what the policy that acted gave
+Acted = Annotated[dict, Described("transition_fields", ("observation", "action", "mean", "std"))]
 Trajectories = Annotated[dict, Described("trajectory_fields", ("observation", "action", "reward", "next_observation", "mask"))]
 Observations = Annotated[Any, Described("transition_fields", "observation")]
 Actions = Annotated[Any, Described("transition_fields", "action")]
@@ -390,7 +392,7 @@ class SVG(Agent):
         return ops.stop_gradient(eta), ops.stop_gradient((next_observation - mean) / std)
 
     @checked
-    def importance_weights(self, batch: Transitions):
+    def importance_weights(self, batch: Acted):
         """p(a | s) of the policy over p(a | s) of the policy that acted, cut at `weight_clip`, `(batch,)`."""
         now, then = _gaussian(*self.policy(batch["observation"])), _gaussian(batch["mean"], batch["std"])
         logs = now.log_prob(batch["action"]) - then.log_prob(batch["action"])
