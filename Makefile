@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 p
 BIN = .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test lint tensorflow jax fuzz evidence bench docs clean
+.PHONY: install demo test test-changed lint tensorflow jax fuzz evidence bench docs clean
 
 install: .venv/installed
 
@@ -27,6 +27,10 @@ lint: install
 
 tensorflow: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# the tests that a change can affect, as coverage tells; the first call runs all of them
+test-changed: install
+	$(BIN)/python -m pytest --testmon
 
 jax: install
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract tests/test_autodiff.py

@@ -32,6 +32,7 @@ EXTRAS["test"] = [
     *EXTRAS["all"],
     "pytest>=8",
     "pytest-xdist>=3.5",
+    "pytest-testmon>=2.1",
     "hypothesis>=6.100",
     "requests>=2.31",
     "ruff~=0.17.0",
