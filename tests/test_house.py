@@ -128,6 +128,12 @@ def test_every_method_has_recipe_test_and_page(entry):
         assert (top / file).exists(), f"{file} is missing"
 
 
+def test_every_method_has_a_task_for_its_defaults():
+    files = (ROOT.parent / "benchmarks" / "tasks").glob("[a-z]*.py")
+    names = {node.name for file in files for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert {f"task_{entry.stem}" for entry in index.ENTRIES} <= names
+
+
 PAGES = [*ROOT.parent.glob("*.md"), *(ROOT.parent / "docs").glob("*.md"), *(ROOT.parent / "docs" / "methods").glob("*.md")]
 
 
