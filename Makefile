@@ -37,7 +37,7 @@ jax: install
 
 # wrong arguments for every verb of every preset: many draws, others each time (the contract has a few, always the same)
 fuzz: install
-	ZOO_FUZZ=$(or $(DRAWS),1000) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract/test_arguments.py
+	ZOO_FUZZ=$(or $(DRAWS),1000) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract/test_wrong_arguments.py
 
 evidence: install
 	for recipe in applications/*/train.py; do $(BIN)/python $$recipe || exit 1; done

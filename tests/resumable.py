@@ -1,8 +1,14 @@
-"""Trainings that `test_resume.py` kills and takes up again. As a script: `resumable.py KIND FOLDER EPOCH` kills itself as EPOCH begins."""
+"""Trainings that `test_resume.py` kills and takes up again.
 
+python resumable.py KIND FOLDER EPOCH     kills itself as EPOCH begins
+python resumable.py KIND FOLDER           trains to the end, and writes weights and history to FOLDER.json
+"""
+
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -121,4 +127,8 @@ def train(kind, folder=None, interrupt=None, kills=False):
 
 
 if __name__ == "__main__":
-    train(sys.argv[1], sys.argv[2], int(sys.argv[3]), kills=True)
+    kind, place, *epoch = sys.argv[1:]
+    if epoch:
+        train(kind, place, int(epoch[0]), kills=True)
+    weights, history = train(kind, place)
+    Path(f"{place}.json").write_text(json.dumps([[w.tolist() for w in weights], history], default=float))

@@ -67,7 +67,7 @@ def test_all_forms(write, name):
 def test_the_form_can_be_told_and_the_table_made(write, name):
     path = write(name, packed() if name == "a.txt" else lines())
     words, vectors = text.read_word_vectors(path, binary=name == "a.txt")
-    table, share = text.vector_table(["cat", "dog"], dict(zip(words, vectors)), 3)
+    table, share = text.vector_table(["cat", "dog"], dict(zip(words, vectors)), size=3)
     np.testing.assert_array_equal(table[2], VECTORS[3])
     assert share == 0.5
 

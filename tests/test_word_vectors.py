@@ -43,12 +43,18 @@ def test_methods_take_word_vectors(name, form):
 
 @pytest.mark.parametrize(
     "bad",
-    [(["a", "b"], np.zeros((3, 2))), (["a"], np.zeros(2)), (["a"], [[np.nan, 0]]), (["a", "b"], [[1, 2], [3]]), (["a", "b"],), ({},)],
+    [(["a", "b"], np.zeros((3, 2))), (["a"], np.zeros(2)), (["a"], [[np.nan, 0]]), (["a", "b"], [[1, 2], [3]]), (["a", "b"],)],
     ids=str,
 )
 def test_word_vectors_that_are_none(bad):
     with pytest.raises(ValueError, match="`vectors`"):
         text.word_vectors(*bad)
+
+
+def test_word_vectors_of_no_words():
+    for bad in (({},), ([], np.zeros((0, 2))), ("ab", np.zeros((2, 2)))):
+        with pytest.raises(ValueError, match="`words`"):
+            text.word_vectors(*bad)
 
 
 def test_of_two_vectors_of_a_word_the_first_counts():

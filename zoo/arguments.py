@@ -257,7 +257,9 @@ class Described(Kind):
                 refuse(name, "given", value)
             return model.prepared(given["x"], value)[1] if "x" in given else model.prepared_targets(value)
         if self.what == "inputs":
-            return model.prepared(value)[0]
+            found = model.prepared(value)[0]
+            # as it came: a caller may differentiate through it
+            return value if ops.is_tensor(value) else found
         if self.what == "sample":
             field, array = model.input_fields()[0], as_array(name, value)
             # an image of one channel may come without its axis

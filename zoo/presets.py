@@ -140,12 +140,14 @@ def _at_most(parameters):
     """Refuse a weight before it is made if the layers that this thread builds would have far more than `parameters` together."""
     import keras
 
+    from zoo import trunks
+
     with _BUILDING:
         # some methods make networks that are not among their weights
         add_weight, thread, left = keras.Layer.add_weight, threading.get_ident(), [2 * parameters + 1_000_000]
 
         def counted(self, shape=None, *args, **kwargs):
-            if threading.get_ident() == thread:
+            if threading.get_ident() == thread and not trunks.is_building():
                 left[0] -= math.prod(shape) if isinstance(shape, (tuple, list)) else shape or 1
                 if left[0] < 0:
                     raise ValueError(f"arguments that need more than the {parameters} parameters that config.json counts")

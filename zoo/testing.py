@@ -275,7 +275,7 @@ def check_verbs(subject):
 
 def verbs(cls):
     """Names of the public verbs of a method: what it adds to `zoo.Model`, and `fit`, `evaluate` and `predict`."""
-    own = [item for base in cls.__mro__ if issubclass(base, Model) and base is not Model for item in vars(base).items()]
+    own = [item for base in cls.__mro__ if base not in Model.__mro__ for item in vars(base).items()]
     is_verb = lambda value: isinstance(value, (types.FunctionType, classmethod, staticmethod))  # noqa: E731
     added = [name for name, value in own if is_verb(value) and not (name.startswith("_") or name.endswith("_fields"))]
     added = [name for name in added if not hasattr(Model, name)]

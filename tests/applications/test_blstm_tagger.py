@@ -149,7 +149,7 @@ def test_words_with_capitals():
 
 def test_examples_have_one_length():
     model = BLSTMTagger(["the", "cat", "sat"], ["D", "N", "V"], units=2, embedding_size=3)
-    sentences, tags = ["The cat sat", ["the", "cat"]], [["D", "N", "V"], ["D", "N"]]
+    sentences, tags = [["The", "cat", "sat"], ["the", "cat"]], [["D", "N", "V"], ["D", "N"]]
     for length, expected in ((None, 3), (2, 2), (5, 5)):
         data = model.examples(sentences, tags, length)
         assert data["x"]["word"].shape == data["x"]["capitals"].shape == data["y"].shape == (2, expected)

@@ -164,3 +164,13 @@ def test_bias_is_repaired(from_logits):
 def test_wrong_arguments(wrong, match):
     with pytest.raises(ValueError, match=match):
         Distillation(**{"student": linear(4, "softmax"), "teacher": linear(4, "softmax"), **wrong})
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_logits_are_those_of_the_output(from_logits):
+    student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, None if from_logits else "softmax")])
+    model = Distillation(student, keras.models.clone_model(student), from_logits=from_logits, teacher_from_logits=from_logits)
+    model.bias.assign([1.0, -2.0, 0.5])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    found, expected = ops.convert_to_numpy(model.logits(x)), model.predict(x, verbose=0)
+    np.testing.assert_allclose(found if from_logits else ops.convert_to_numpy(ops.softmax(found)), expected, rtol=1e-5)

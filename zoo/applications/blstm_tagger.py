@@ -14,14 +14,14 @@ Differences from the paper:
 3. Several tasks may share one network, each with its own output layer, which the paper does not try.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, text
-from zoo.arguments import Count, Index, Inputs, Positive, Sentences, Share, Targets, Text, TextLists, Verbose, checked
+from zoo.arguments import Amount, Count, Index, Inputs, Sentences, Share, Targets, Text, TextLists, Verbose, checked
 from zoo.decoding.viterbi import scheme_transitions, seen_transitions, viterbi
 from zoo.families.word_vectors import WordVectors
 from zoo.losses.class_weighted_crossentropy import ClassWeightedCrossentropy
@@ -136,6 +136,7 @@ class BLSTMTagger(WordVectors, Model):
             **super().example_calls(),
             "encode": sentences,
             "encode_tags": {"tags": [names[:2], names[:1]], "length": 2, "task": task},
+            "examples": {**sentences, "tags": {task: [names[:2], names[:1]] for task, names in self._names.items()}},
             "learn_constraints": {"y": x["y"]},
             "use_scheme": {"scheme": "iob2", "task": self._spans_task()} if self._spans_task() else None,
             "tag": {**sentences, "batch_size": 1},
@@ -211,7 +212,8 @@ class BLSTMTagger(WordVectors, Model):
         length = length or max(map(len, tags))
         return np.array([[places[tag] for tag in line[:length]] + [-1] * (length - len(line)) for line in tags], "int32")
 
-    def examples(self, sentences, tags, length=None):
+    @checked
+    def examples(self, sentences: Sentences, tags: Any, length: Count | None = None) -> dict[str, Any]:
         """What `fit` takes, of tagged sentences: `fit(**model.examples(sentences, tags))`.
 
         Args:
@@ -228,6 +230,7 @@ class BLSTMTagger(WordVectors, Model):
         sizes = [len(line.split()) for line in _lines(sentences)]
         by_task = tags if isinstance(tags, dict) else {"tag": tags}
         for task, lines in by_task.items():
+            arguments.text_lists("tags", lines)
             if [len(line) for line in lines] != sizes:
                 raise ValueError(f"`tags` must hold a tag for each word. Received: other numbers of them, task {task!r}")
         length = length or max(sizes)
@@ -308,7 +311,7 @@ class BLSTMTagger(WordVectors, Model):
         epochs: Count = 5,
         batch_size: Count = 64,
         length: Count = 40,
-        learning_rate: Positive = 2e-3,
+        learning_rate: Amount = 2e-3,
         seed: Index = 0,
         verbose: Verbose = "auto",
     ) -> keras.callbacks.History:

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import arguments, relevance
+from zoo import arguments, autodiff, relevance
 from zoo.arguments import Flag, Index, Inputs, Rows, Share, checked
 from zoo.families.wrapped_classifier import TeacherStaysMixin, WrappedClassifier, log_probabilities, num_outputs, sample_shape
 from zoo.model import Field
@@ -112,6 +112,13 @@ class Distillation(TeacherStaysMixin, WrappedClassifier):
         if self.from_logits:
             return outputs + ops.cast(self.bias, outputs.dtype)
         return ops.softmax(log_probabilities(outputs, False) + self.bias)
+
+    @checked
+    def logits(self, x: Inputs):
+        """The student's logits `(batch, outputs)` in float32, bias included, a function for `zoo.attacks`."""
+        with autodiff.Scope():
+            outputs = self.student(x, training=False)
+            return (ops.cast(outputs, "float32") if self.from_logits else log_probabilities(outputs, False)) + self.bias
 
     def target_fields(self):
         """A class index of the teacher's classes, or -1 for an unlabelled sample."""

@@ -25,7 +25,7 @@ from keras import layers, ops
 from sklearn.metrics import r2_score
 
 from zoo import arguments, autodiff, text
-from zoo.arguments import Count, Described, Index, Inputs, Kind, Numbers, Positive, Verbose, WordVectors, checked
+from zoo.arguments import Amount, Count, Described, Index, Inputs, Kind, Numbers, Verbose, WordVectors, checked
 from zoo.datasets.patients import PatientRecords
 from zoo.layers.sequence_pooling import at_last
 from zoo.layers.word_prediction import NegativeSampling
@@ -244,7 +244,7 @@ class DoctorAI(Model):
         negative: Count = 5,
         epochs: Count = 10,
         batch_size: Count = 128,
-        learning_rate: Positive = 5e-3,
+        learning_rate: Amount = 5e-3,
         verbose: Verbose = 0,
     ) -> keras.callbacks.History:
         """Start the vectors of codes from a skip-gram (Mikolov et al. 2013, arXiv 1310.4546) of these records (section 3, initialisation).
@@ -283,7 +283,7 @@ class DoctorAI(Model):
         Raises:
             ValueError: if no code is known, or the vectors have another size.
         """
-        table, coverage = text.vector_table(self.vocabulary, vectors, self.embedding_size, seed)
+        table, coverage = text.vector_table(self.vocabulary, vectors, size=self.embedding_size, seed=seed)
         # a text has an unknown word beside padding
         self.network.get_layer("code_vectors").set_weights([table[1:]])
         return coverage

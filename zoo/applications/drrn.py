@@ -243,6 +243,7 @@ class DRRN(Agent):
             "act": {"state": "a room", "actions": ["go", "stay"], **how},
             "play": {"env": calls["fit"]["env"], "seed": 0, **how},
             "transcript": {"env": calls["fit"]["env"], "seed": 0, **how},
+            "restore_memory": None,
             "targets": {"transitions": {field.name: field.sample(2, rng) for field in self.transition_fields()}},
         }
         return {**calls, **own}

@@ -239,6 +239,7 @@ class MemN2N(Model):
         texts = {"story": [" ".join(words[:2]), words[2]], "question": words[0]}
         qa = {"answer": {**texts, "top": 2}, "attention": texts}
         lm = {"next_word": {"words": words, "top": 2}, "perplexity": {"words": words, "batch_size": 2}, "windows": {"words": words}}
+        lm["batches"] = {"words": words, "batch_size": 2, "seed": 1}
         without = dict.fromkeys(lm if self.form == "qa" else qa)
         return {**super().example_calls(), **(qa if self.form == "qa" else lm), **without}
 

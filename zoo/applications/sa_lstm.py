@@ -29,7 +29,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff
-from zoo.arguments import Callbacks, Count, Index, Numbers, Positive, Share, Texts, Verbose, checked
+from zoo.arguments import Amount, Callbacks, Count, Index, Numbers, Positive, Share, Texts, Verbose, checked
 from zoo.decoding import beam_search, sample_sequences
 from zoo.families.text_classification import TextClassification
 from zoo.families.word_vectors import WordVectors
@@ -195,7 +195,7 @@ class SALSTM(WordVectors, TextClassification):
         transfer: Literal["all", "embedding"] = "all",
         epochs: Count = 10,
         batch_size: Count = 64,
-        learning_rate: Positive = 1e-3,
+        learning_rate: Amount = 1e-3,
         validation_split: Share = 0.0,
         callbacks: Callbacks | None = None,
         verbose: Verbose = "auto",

@@ -25,7 +25,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, text
-from zoo.arguments import Amount, Count, Flag, Index, Positive, Text, Texts, checked
+from zoo.arguments import Count, Flag, Index, Numbers, Positive, Text, Texts, checked
 from zoo.decoding.sequences import beam_search, sample_sequences
 from zoo.families.word_vectors import WordVectors
 from zoo.fields import PaddedField
@@ -286,7 +286,7 @@ class SentenceVAE(WordVectors, Model):
     # --- learning ---
 
     @checked
-    def kl_weight(self, step: Amount | None = None):
+    def kl_weight(self, step: Numbers | None = None):
         """Weight of the divergence after so many steps of training (figure 2); by default after those that the model has had."""
         progress = ((self.steps if step is None else step) - self.kl_midpoint) / self.kl_width
         progress = ops.cast(progress, "float32")

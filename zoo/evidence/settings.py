@@ -30,13 +30,13 @@ def differences(model: Any) -> dict[str, Any]:
 
 
 def arguments(cls: Any, config: dict[str, Any]) -> dict[str, list[Any]]:
-    """Constructor arguments of `config` that differ from the defaults of `cls`: name -> [default, value], as plain JSON."""
+    """Constructor arguments of `config` that differ from the defaults of `cls`: name -> [default, value], as plain JSON, long ones cut."""
     found = {}
     for name, parameter in inspect.signature(cls.__init__).parameters.items():
         if name in config and name not in ("self", "name", "dtype"):
             default = REQUIRED if parameter.default is inspect.Parameter.empty else _plain(parameter.default)
             if default != (value := _plain(config[name])):
-                found[name] = [default, value]
+                found[name] = [default, _brief(value)]
     return found
 
 
@@ -87,8 +87,14 @@ def _plain(value):
     return json.loads(json.dumps(value, default=lambda item: type(item).__name__))
 
 
+def _brief(value):
+    """A vocabulary of thousands of words stands in the config; here its beginning tells enough."""
+    text = json.dumps(value)
+    return value if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _short(value):
     if isinstance(value, dict) and "class_name" in value:
         return value["class_name"]
-    text = f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+    text = f"{value:.4g}" if isinstance(value, float) else value if str(value).endswith("...") else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

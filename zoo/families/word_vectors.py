@@ -19,6 +19,11 @@ class WordVectors:
     vocabulary: Sequence[str]
     embedding_size: int
 
+    def example_calls(self):
+        """A small valid call of every verb."""
+        load = {"words": [self.vocabulary[0], "unheard-of"], "vectors": np.eye(2, self.embedding_size), "seed": 1}
+        return {**super().example_calls(), "load_word_vectors": load}  # type: ignore[misc]
+
     def _word_tables(self):
         """The variables `(2 + words + other symbols, embedding_size)`."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from zoo import autodiff, relevance
+from zoo.arguments import Inputs, checked
 from zoo.model import Field, Model, is_stream
 
 TINY = 1e-30
@@ -76,7 +77,12 @@ class WrappedClassifier(LabelledModel):
         """A class index."""
         return [Field("label", (), "int32", 0, self.num_classes - 1)]
 
-    def logits(self, x):
+    def example_calls(self):
+        """A small valid call of every verb."""
+        return {**super().example_calls(), "logits": {"x": self.example_inputs()}}
+
+    @checked
+    def logits(self, x: Inputs):
         """Logits `(batch, classes)` in float32, a function for `zoo.attacks`; log-probabilities where they are not found.
 
         A single unit has the logits 0 and its own.

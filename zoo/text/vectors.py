@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zoo import arguments
+
 
 def word_vectors(words, vectors=None):
     """Word vectors in one form, whatever they come in.
@@ -23,15 +25,16 @@ def word_vectors(words, vectors=None):
         given = words
         words = list(getattr(given, "index_to_key", None) or given.keys())
         vectors = [given[word] for word in words]
+    words = arguments.texts("words", words)
     try:
         vectors = np.asarray(vectors, "float32")
     except (TypeError, ValueError) as error:
         raise ValueError("`vectors` must be numbers, as many for each word. Received: vectors of several lengths, or no numbers") from error
-    if isinstance(words, str) or vectors.ndim != 2 or len(vectors) != len(words) or not len(words):
+    if vectors.ndim != 2 or len(vectors) != len(words):
         raise ValueError(f"`vectors` must have shape (words, size) for {len(words)} `words`. Received: {vectors.shape}")
     if not np.all(np.isfinite(vectors)):
         raise ValueError("`vectors` must be finite. Received: NaN or infinite values")
-    return list(words), vectors
+    return words, vectors
 
 
 def vector_table(vocabulary, words, vectors=None, size=None, seed=0):

@@ -9,6 +9,7 @@ from zoo.trunks.network import architecture_only as architecture_only
 from zoo.trunks.network import check as check
 from zoo.trunks.network import classifier as classifier
 from zoo.trunks.network import ends as ends
+from zoo.trunks.network import is_building as is_building
 from zoo.trunks.network import names as names
 from zoo.trunks.network import prepared as prepared
 from zoo.trunks.network import pyramid as pyramid

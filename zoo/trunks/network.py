@@ -30,6 +30,7 @@ _ENDS = {
     },
 }
 _REBUILDS = contextvars.ContextVar("rebuilds", default=False)
+_BUILDS = contextvars.ContextVar("builds", default=False)
 
 
 # --- what there is ---
@@ -91,6 +92,11 @@ def architecture_only():
         _REBUILDS.reset(token)
 
 
+def is_building():
+    """Whether a network of known size is being built, of which a method may keep a part."""
+    return _BUILDS.get()
+
+
 def wanted(weights):
     """`weights`, or `None` where a model is rebuilt (`architecture_only`)."""
     return None if _REBUILDS.get() else weights
@@ -125,7 +131,11 @@ def trunk(name, weights="imagenet", outputs=None, trainable=True, input_shape=(N
     """
     check(name, weights, input_shape[-1])
     image = keras.Input(tuple(input_shape), name="image")
-    whole = _lite(image, output_stride) if name == LITE else _application(name, image, output_stride)
+    token = _BUILDS.set(True)
+    try:
+        whole = _lite(image, output_stride) if name == LITE else _application(name, image, output_stride)
+    finally:
+        _BUILDS.reset(token)
     _load(whole, name, wanted(weights))
     found = _ends_of(whole, name, output_stride)
     known = {layer.name: layer.output for layer in whole.layers}
