@@ -52,6 +52,12 @@ def save_toy(folder):
     return model
 
 
+def save_both(folder):
+    """Both models in `folder`, for a server of several; the folder, and the method."""
+    save_oddities(folder / "odd")
+    return folder, save_toy(folder / "toy")
+
+
 def ask(client, server, body, model="odd", **kwargs):
     """Status and JSON that answer a prediction; `client` is `requests` or a session of it."""
     data = body if isinstance(body, (bytes, str)) else json.dumps(body)

@@ -30,9 +30,7 @@ CODE = grpc.StatusCode
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    served.save_oddities(folder / "odd")
-    return folder, served.save_toy(folder / "toy")
+    return served.save_both(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,7 @@ X = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    served.save_oddities(folder / "odd")
-    return folder, served.save_toy(folder / "toy")
+    return served.save_both(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -278,13 +278,9 @@ def save(model, path, half_precision=False, extras=None):
     for stale in path.parent.glob(f".{path.name}.new-*"):
         if not _is_running(stale.name.split("-")[-2]):
             shutil.rmtree(stale, ignore_errors=True)
-    new = path.with_name(f".{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
-    new.mkdir()
-    try:
+    with _in_place_of(path) as new:
+        new.mkdir()
         _write_files(model, new, half_precision, extras or {})
-        _swap(new, path)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def replace(folder, extras):
@@ -295,12 +291,19 @@ def replace(folder, extras):
         extras: files, name -> bytes, out of `evidence.json`, `card.md`, `figure.png`.
     """
     folder = Path(folder)
-    new = folder.with_name(f".{folder.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
-    shutil.copytree(folder, new)
-    try:
+    with _in_place_of(folder) as new:
+        shutil.copytree(folder, new)
         _write_extras(new, extras)
         _write_sums(new)
-        _swap(new, folder)
+
+
+@contextlib.contextmanager
+def _in_place_of(path):
+    """The path of a new folder, which takes the place of `path` as a whole once the block has filled it."""
+    new = path.with_name(f".{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        yield new
+        _swap(new, path)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

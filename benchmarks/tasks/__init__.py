@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # of splits and starts
 SEED = 0
 
@@ -28,6 +30,11 @@ class Task:
     fit: dict
     score: Callable[[], tuple[str, float, float, bool]]
     verbs: dict[str, Callable[[], Any]] = field(default_factory=dict)
+
+
+def majority(train, test) -> float:
+    """Accuracy of the most frequent class of `train` on `test`."""
+    return float(np.mean(np.asarray(test) == np.bincount(train).argmax()))
 
 
 def tasks() -> dict[str, Callable[[], Task]]:

@@ -8,18 +8,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tasks import SEED, Task
+from tasks import SEED, Task, majority
 from zoo import applications, datasets, text
 
 
 def _shuffled(*columns, seed=SEED):
     order = np.random.default_rng(seed).permutation(len(columns[0]))
     return [column[order] if isinstance(column, np.ndarray) else [column[i] for i in order] for column in columns]
-
-
-def _majority(train, test):
-    """Accuracy of the most frequent class."""
-    return float(np.mean(np.asarray(test) == np.bincount(train).argmax()))
 
 
 def _unigram_nats(train, test, symbols):
@@ -71,7 +66,7 @@ def task_char_cnn():
     return Task(
         model,
         {"x": x, "y": labels, "batch_size": 128, "epochs": 1},
-        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        _accuracy(model, x_test, test_labels, majority(labels, test_labels)),
         {"classify": lambda: model.classify(test_texts[:32])},
     )
 
@@ -84,7 +79,7 @@ def task_sentence_cnn():
     return Task(
         model,
         {"x": x, "y": labels, "batch_size": 50, "epochs": 4},
-        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        _accuracy(model, x_test, test_labels, majority(labels, test_labels)),
         {"classify": lambda: model.classify(test_texts[:32]), "highlights": lambda: model.highlights(test_texts[:32])},
     )
 
@@ -97,7 +92,7 @@ def task_td_lstm():
     return Task(
         model,
         {"x": x, "y": labels, "batch_size": 32, "epochs": 3},
-        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        _accuracy(model, x_test, test_labels, majority(labels, test_labels)),
         {"classify": lambda: model.classify(test_texts[:32], test_targets[:32])},
     )
 
@@ -160,7 +155,7 @@ def task_sa_lstm():
     return Task(
         model,
         {"x": x, "y": labels, "batch_size": 32, "epochs": 1},
-        _accuracy(model, x_test, test_labels, _majority(labels, test_labels)),
+        _accuracy(model, x_test, test_labels, majority(labels, test_labels)),
         {"classify": lambda: model.classify(test_texts[:32])},
     )
 
@@ -238,7 +233,7 @@ def _document_task(cls):
     def score():
         head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
         head.fit(ops.convert_to_numpy(model.documents), labels)
-        return ("accuracy of a probe", head.score(model.infer(test_texts), test_labels), _majority(labels, test_labels), True)
+        return ("accuracy of a probe", head.score(model.infer(test_texts), test_labels), majority(labels, test_labels), True)
 
     return Task(
         model,
@@ -268,7 +263,7 @@ def task_mem_n2n():
     return Task(
         model,
         {"x": x, "y": y, "batch_size": 32, "epochs": 40},
-        _accuracy(model, x_test, y_test, _majority(y, y_test)),
+        _accuracy(model, x_test, y_test, majority(y, y_test)),
         {"answer": lambda: model.answer(example.story, example.question)},
     )
 

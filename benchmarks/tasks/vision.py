@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tasks import SEED, Task
+from tasks import SEED, Task, majority
 from zoo import applications, datasets, losses, metrics
 
 CLASSES, VOID = len(datasets.CAMVID_CLASSES), datasets.CAMVID_VOID
@@ -42,11 +42,6 @@ def camvid(test=12):
 # --- scores ---
 
 
-def _majority(train, test):
-    """Accuracy of the most frequent class."""
-    return float(np.mean(np.asarray(test) == np.bincount(train).argmax()))
-
-
 def _accuracy(model, x, y, trivial, batch_size=64):
     def score():
         found = model.predict(x, batch_size=batch_size, verbose=0)
@@ -77,7 +72,7 @@ def _classification(cls, data, fit, standardised=False, **arguments):
     if standardised:
         x, x_test = _standardised(x, x_test)
     model = cls(**arguments)
-    return Task(model, {"x": x, "y": y, **fit}, _accuracy(model, x_test, y_test, _majority(y, y_test)))
+    return Task(model, {"x": x, "y": y, **fit}, _accuracy(model, x_test, y_test, majority(y, y_test)))
 
 
 def task_elu_net():
@@ -205,7 +200,7 @@ def task_distillation():
     teacher.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
     teacher.fit(x, y, batch_size=256, epochs=1, verbose=0)
     model = applications.Distillation(perceptron((800, 800), normalised=False), teacher, from_logits=True, teacher_from_logits=True)
-    return Task(model, {"x": x, "y": y, "batch_size": 64, "epochs": 2}, _accuracy(model, x_test, y_test, _majority(y, y_test)))
+    return Task(model, {"x": x, "y": y, "batch_size": 64, "epochs": 2}, _accuracy(model, x_test, y_test, majority(y, y_test)))
 
 
 # --- tasks: segmentation, detection ---
