@@ -107,6 +107,11 @@ def test_backends_only_in_autodiff(file):
     assert here == "autodiff" or "StatelessScope" not in file.read_text(), "scopes live in autodiff"
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_bidirectional_layers_come_from_one_place(file):
+    assert file.stem == "both_directions" or "layers.Bidirectional(" not in file.read_text(), "use zoo.layers.both_directions"
+
+
 def test_index_and_files_agree():
     stems = {f.stem for f in (ROOT / "applications").glob("*.py")} - {"__init__"}
     assert stems == {entry.stem for entry in index.ENTRIES}

@@ -93,6 +93,13 @@ def test_parts_in_plain_keras_models(tmp_path, imports):
     assert light and found == {str(file): ["keras.src.models.sequential.Sequential", pytest.approx(total(model), rel=1e-6)]}
 
 
+def test_bidirectional_layers_are_their_own_while_keras_loads():
+    """Keras takes objects of one `id` for one while it loads, and an `id` comes again once its object is gone."""
+    with keras.src.saving.serialization_lib.ObjectSharingScope():
+        pairs = [zoo.layers.both_directions(keras.layers.LSTM(2)) for _ in range(200)]
+    assert len({id(part) for pair in pairs for part in (pair.forward_layer, pair.backward_layer)}) == 400
+
+
 def test_functions_are_saved_again_under_their_names(tmp_path):
     layer = keras.layers.TextVectorization(standardize=zoo.text.words.separate_words, vocabulary=["cat", "sat"])
     model = keras.Sequential([keras.Input((), dtype="string"), layer, keras.layers.Embedding(4, 2)])

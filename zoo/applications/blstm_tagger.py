@@ -24,6 +24,7 @@ from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Index, Inputs, Sentences, Share, Targets, Text, TextLists, Verbose, checked
 from zoo.decoding.viterbi import scheme_transitions, seen_transitions, viterbi
 from zoo.families.word_vectors import WordVectors
+from zoo.layers.both_directions import both_directions
 from zoo.losses.class_weighted_crossentropy import ClassWeightedCrossentropy
 from zoo.metrics.pixel_accuracy import PixelAccuracy
 from zoo.model import Field, Model
@@ -379,7 +380,7 @@ def _recurrent(x, word, units, num_layers, dropout):
     """Bidirectional LSTMs over the words; zeros where there is no word."""
     mask = ops.not_equal(word, 0)
     for _ in range(num_layers):
-        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True))(layers.Dropout(dropout)(x), mask=mask)
+        x = both_directions(layers.LSTM(units, return_sequences=True))(layers.Dropout(dropout)(x), mask=mask)
     # the product also ends Keras's own mask, since the losses leave out padding by themselves
     return layers.Dropout(dropout)(x * ops.cast(mask, x.dtype)[..., None])
 

@@ -29,6 +29,7 @@ from keras import layers, ops
 from zoo import arguments, autodiff, text
 from zoo.arguments import Count, Described, Flag, Number, Numbers, Rows, Texts, checked
 from zoo.decoding import beam_search
+from zoo.layers.both_directions import both_directions
 from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.losses import sequence_crossentropy
 from zoo.model import Field, Model
@@ -126,7 +127,7 @@ class ByteToSpan(Model):
             x = layers.Dropout(self.dropout)(x)
             if self.bidirectional:
                 lstm = layers.LSTM(self.units // 2, return_sequences=True, return_state=True)
-                x, *parts = layers.Bidirectional(lstm, name=f"reader_{i}")(x, mask=mask)
+                x, *parts = both_directions(lstm, name=f"reader_{i}")(x, mask=mask)
                 states += [ops.concatenate([parts[0], parts[2]], axis=-1), ops.concatenate([parts[1], parts[3]], axis=-1)]
             else:
                 x, *parts = layers.LSTM(self.units, return_sequences=True, return_state=True, name=f"reader_{i}")(x, mask=mask)

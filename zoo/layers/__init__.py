@@ -1,6 +1,7 @@
 """Layers that several methods share or that a user wants alone."""
 
 from zoo.layers.bag_of_words import BagOfWords as BagOfWords
+from zoo.layers.both_directions import both_directions as both_directions
 from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
 from zoo.layers.dilated_context import DilatedContext as DilatedContext
 from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation

@@ -6,6 +6,8 @@ Paper: Visin et al. 2015, "ReNet: A Recurrent Neural Network Based Alternative t
 import keras
 from keras import layers, ops
 
+from zoo.layers.both_directions import both_directions
+
 CELLS = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}
 
 
@@ -38,7 +40,7 @@ class ReNetLayer(layers.Layer):
 
     def _sweep(self, name):
         network = CELLS[self.cell](self.units, return_sequences=True, dtype=self.dtype_policy, name="forward")
-        return layers.Bidirectional(network, dtype=self.dtype_policy, name=name)
+        return both_directions(network, dtype=self.dtype_policy, name=name)
 
     def build(self, input_shape):
         """The weights depend on the channels alone."""
