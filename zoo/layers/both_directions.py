@@ -8,7 +8,7 @@ from keras import layers
 def both_directions(layer, **kwargs):
     """`keras.layers.Bidirectional` of a recurrent layer, for constructors that run while Keras loads a file.
 
-    While it loads, Keras takes two objects of one `id` for one object. `Bidirectional` copies the layer it is given that way and lets it go;
+    While it loads, Keras takes two objects of one `id` for one object. `Bidirectional` copies the layer it is given so and lets it go;
     a later layer can get its `id` and would become a layer of the earlier one. So the given layer is kept as long as its copies.
 
     Args:
