@@ -193,7 +193,7 @@ def test_one_step_equals_one_at_a_time(criterion, whole, monkeypatch):
 
 def test_adagrad_divides_by_the_batchs_sum():
     """Two interactions of one pair: the sum of their gradients is squared, and no other row moves."""
-    model = LightFM(3, 4, dim=2)
+    model = LightFM(3, 4, dim=2, criterion="logistic")
     before = [ops.convert_to_numpy(layer.table) for layer in (model.users, model.items)]
     model.fit({"user": np.array([1, 1]), "item": np.array([2, 2])}, np.array([1.0, -1.0]), verbose=0)
     user, item = before[0][1].astype("float64"), before[1][2].astype("float64")
@@ -207,7 +207,7 @@ def test_adagrad_divides_by_the_batchs_sum():
 
 
 def test_penalty_touches_the_features_in_use():
-    model = LightFM.from_features(None, sparse.csr_matrix(np.eye(3, 5)), num_users=2, dim=2, user_alpha=0.5, item_alpha=0.25)
+    model = LightFM.from_features(None, sparse.csr_matrix(np.eye(3, 5)), num_users=2, dim=2, criterion="logistic", user_alpha=0.5, item_alpha=0.25)
     tables = [np.arange(1.0, 1 + np.prod(layer.table.shape)).reshape(layer.table.shape) for layer in (model.users, model.items)]
     for layer, table in zip((model.users, model.items), tables):
         layer.table.assign(table)
@@ -276,7 +276,7 @@ def test_fit_refuses_and_warns():
         model.fit(x, np.array([-1.0, -1.0]), verbose=0)
     with pytest.raises(ValueError, match="`matrix` must have shape"):
         model.set_interactions(sparse.identity(4))
-    explicit = LightFM(4, 5)
+    explicit = LightFM(4, 5, criterion="logistic")
     explicit.compile(run_eagerly=True)
     with pytest.warns(UserWarning, match="All interactions are positive"):
         explicit.fit(x, verbose=0)

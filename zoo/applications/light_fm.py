@@ -16,6 +16,8 @@ Differences from the paper and the package:
 3. BPR draws `max_sampled` items by popularity and takes the first that is not a positive; the package draws until it finds one.
 4. Pairwise losses leave user biases alone, since they cancel; the package moves them, without effect on any ranking.
 5. L2 shrinks the features that an interaction touches; the package decays all of them at every interaction, so its alphas act more.
+6. The loss is WARP by default, which learns from positives alone, as most data are. The paper's logistic loss, the package's default, learns
+   nothing from these: measured, an AUC of 0.51.
 """
 
 import warnings
@@ -51,7 +53,7 @@ class LightFM(Model):
         max_features_per_user: most features a user has.
         max_features_per_item: most features an item has.
         dim: length of the embeddings (the package's `no_components`).
-        criterion: `"logistic"` (the paper's; needs negative interactions), `"bpr"`, `"warp"` or `"warp-kos"` (positives alone suffice).
+        criterion: `"warp"`, `"bpr"`, `"warp-kos"` (positives alone suffice) or `"logistic"` (the paper's; needs negative interactions).
         learning_schedule: `"adagrad"` (rate 0.05) or `"adadelta"` (rho 0.95, epsilon 1e-6).
         max_sampled: items drawn for an interaction in search of a negative one.
         k: k-OS takes the `k`-th best of the drawn positives.
@@ -73,7 +75,7 @@ class LightFM(Model):
         max_features_per_user=1,
         max_features_per_item=1,
         dim=10,
-        criterion="logistic",
+        criterion="warp",
         learning_schedule="adagrad",
         max_sampled=10,
         k=5,
@@ -162,7 +164,7 @@ class LightFM(Model):
 
     @classmethod
     def example_config(cls):
-        """Six users and twelve items with up to three features, trained by WARP."""
+        """Six users and twelve items with up to three features, trained by BPR."""
         return {
             "num_users": 6,
             "num_items": 12,
@@ -171,7 +173,7 @@ class LightFM(Model):
             "max_features_per_user": 2,
             "max_features_per_item": 3,
             "dim": 4,
-            "criterion": "warp",
+            "criterion": "bpr",
             "learning_schedule": "adadelta",
             "max_sampled": 3,
             "k": 2,
