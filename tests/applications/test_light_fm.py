@@ -207,7 +207,9 @@ def test_adagrad_divides_by_the_batchs_sum():
 
 
 def test_penalty_touches_the_features_in_use():
-    model = LightFM.from_features(None, sparse.csr_matrix(np.eye(3, 5)), num_users=2, dim=2, criterion="logistic", user_alpha=0.5, item_alpha=0.25)
+    model = LightFM.from_features(
+        None, sparse.csr_matrix(np.eye(3, 5)), num_users=2, dim=2, criterion="logistic", user_alpha=0.5, item_alpha=0.25
+    )
     tables = [np.arange(1.0, 1 + np.prod(layer.table.shape)).reshape(layer.table.shape) for layer in (model.users, model.items)]
     for layer, table in zip((model.users, model.items), tables):
         layer.table.assign(table)

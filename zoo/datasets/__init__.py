@@ -11,6 +11,8 @@ from zoo.datasets.cifar import CIFAR10_CLASSES as CIFAR10_CLASSES
 from zoo.datasets.cifar import cifar10 as cifar10
 from zoo.datasets.clutter import cluttered_digits as cluttered_digits
 from zoo.datasets.crops import crop as crop
+from zoo.datasets.digits import binarized as binarized
+from zoo.datasets.digits import binarized_mnist as binarized_mnist
 from zoo.datasets.digits import digits_8x8 as digits_8x8
 from zoo.datasets.digits import mnist as mnist
 from zoo.datasets.digits import mnist_5k as mnist_5k

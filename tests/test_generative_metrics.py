@@ -1,0 +1,74 @@
+"""Scores of samples against scikit-learn, closed forms and brute force."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import linalg
+from sklearn.neighbors import KernelDensity
+
+from zoo import datasets, metrics
+
+RNG = np.random.default_rng(0)
+
+
+def test_parzen_is_scikit_learns_kernel_density(monkeypatch):
+    samples, x = RNG.normal(size=(50, 3, 2)), RNG.normal(size=(31, 3, 2))
+    expected = KernelDensity(bandwidth=0.4).fit(samples.reshape(50, 6)).score_samples(x.reshape(31, 6))
+    np.testing.assert_allclose(metrics.parzen_log_likelihood(samples, x, 0.4), expected, rtol=1e-6)
+    monkeypatch.setattr("zoo.metrics.generative.BLOCK", 120)
+    np.testing.assert_allclose(metrics.parzen_log_likelihood(samples, x, 0.4), expected, rtol=1e-6)
+
+
+def test_parzen_bandwidth_is_the_best_on_a_grid():
+    samples, x = RNG.normal(size=(400, 2)), RNG.normal(size=(400, 2))
+    sigmas = [0.01, 0.3, 5.0]
+    assert metrics.parzen_bandwidth(samples, x, sigmas) == 0.3
+    with pytest.raises(ValueError, match="`sigma`"):
+        metrics.parzen_log_likelihood(samples, x, 0)
+    with pytest.raises(ValueError, match="`samples` and `x`"):
+        metrics.parzen_log_likelihood(samples, x[:, :1], 1)
+
+
+def test_frechet_distance():
+    """Zero for a set and itself, the distance of means for a shift, the textbook's formula otherwise."""
+    a, b = RNG.normal(size=(200, 4)), RNG.normal(size=(300, 4)) @ RNG.normal(size=(4, 4)) + 1
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert metrics.frechet_distance(a, a + [1, 2, 0, 0]) == pytest.approx(5)
+    covariances = np.cov(a.T), np.cov(b.T)
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(sum(covariances) - 2 * linalg.sqrtm(covariances[0] @ covariances[1]).real)
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    dead = np.concatenate([a, np.zeros((200, 1))], axis=1)
+    assert metrics.frechet_distance(dead, dead + 1) == pytest.approx(5, abs=1e-4)
+    with pytest.raises(ValueError, match="two rows"):
+        metrics.frechet_distance(a[:1], b)
+
+
+def test_classifier_score():
+    assert metrics.classifier_score(np.eye(5)) == pytest.approx(5)
+    assert metrics.classifier_score(np.full((7, 5), 0.2)) == pytest.approx(1)
+    p = RNG.dirichlet(np.ones(4), 30)
+    expected = np.exp(np.mean([sum(row * np.log(row / p.mean(0))) for row in p]))
+    assert metrics.classifier_score(p) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="sum to one"):
+        metrics.classifier_score(2 * p)
+
+
+def test_mode_coverage():
+    centres = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
+    samples = np.array([[0.1, 0], [0, 0.2], [10, 0.5], [5, 5]])
+    assert metrics.mode_coverage(samples, centres, 1) == (0.5, 0.75)
+
+
+def test_scores_take_tensors():
+    samples = keras.ops.convert_to_tensor(RNG.normal(size=(9, 2)))
+    assert metrics.mode_coverage(samples, samples, 0.1) == (1.0, 1.0)
+
+
+def test_binarized_pixels():
+    images = np.full((20000, 1), 0.3)
+    drawn = datasets.binarized(images, seed=0)
+    assert set(np.unique(drawn)) == {0, 1} and drawn.mean() == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_array_equal(drawn, datasets.binarized(images, seed=0))
+    assert datasets.binarized(np.array([0.0, 1.0])).tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        datasets.binarized(5 * images)

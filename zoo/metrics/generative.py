@@ -1,0 +1,129 @@
+"""How good samples of a generative model are: density by Parzen windows, scores by a classifier's eyes, coverage of known modes."""
+
+import numpy as np
+from scipy import linalg, special
+
+from zoo.arguments import as_array
+
+# distances that are held at a time
+BLOCK = 2**24
+# of images in [0, 1], as papers search them
+BANDWIDTHS = tuple(np.logspace(-1, 0, 10))
+
+
+def parzen_log_likelihood(samples, x, sigma):
+    """Log-density of data under Gaussian windows around samples (Breuleux et al. 2011; Goodfellow et al. 2014).
+
+    A score for models without a density. It favours samples that copy the training data and says little in many dimensions; compare it
+    with that of as many training images.
+
+    Args:
+        samples: of the model, `(m, ...)`.
+        x: held-out data, `(n, ...)` of the same shape.
+        sigma: standard deviation of the windows, chosen on validation data (`parzen_bandwidth`).
+
+    Returns:
+        Array `(n,)` in nats; its mean is what papers report, its standard error over `n` the interval.
+
+    Raises:
+        ValueError: if shapes differ, or `sigma` is not positive.
+    """
+    samples, x = _rows("samples", samples, "x", x)
+    if not sigma > 0:
+        raise ValueError(f"`sigma` must be positive. Received: {sigma}")
+    m, dim = samples.shape
+    rows = max(1, BLOCK // m)
+    blocks = (_square_distances(x[i : i + rows], samples) for i in range(0, len(x), rows))
+    found = np.concatenate([special.logsumexp(-block / (2 * sigma**2), axis=1) for block in blocks])
+    return found - np.log(m) - dim * np.log(sigma * np.sqrt(2 * np.pi))
+
+
+def parzen_bandwidth(samples, x, sigmas=BANDWIDTHS):
+    """The window's standard deviation under which validation data is most likely.
+
+    Args:
+        samples: of the model, `(m, ...)`.
+        x: validation data, `(n, ...)`; not what is reported.
+        sigmas: candidates.
+
+    Returns:
+        The best of `sigmas`.
+    """
+    return float(max(sigmas, key=lambda sigma: parzen_log_likelihood(samples, x, sigma).mean()))
+
+
+def frechet_distance(real, generated):
+    """Squared distance of the Gaussians that have the means and covariances of two sets of features (Heusel et al. 2017, equation 6).
+
+    With Inception's features this is FID. It shrinks as samples grow in number: compare sets of equal size alone, larger than the features.
+
+    Args:
+        real: features of real data, `(n, features)`.
+        generated: features of samples, `(m, features)`.
+
+    Returns:
+        A float, 0 for equal means and covariances.
+
+    Raises:
+        ValueError: if the numbers of features differ or a set has fewer than two rows.
+    """
+    real, generated = _rows("real", real, "generated", generated)
+    if min(len(real), len(generated)) < 2:
+        raise ValueError(f"`real` and `generated` must have at least two rows. Received: {len(real)} and {len(generated)}")
+    covariances = [np.atleast_2d(np.cov(features, rowvar=False)) for features in (real, generated)]
+    # the trace of (A B)^(1/2) from the eigenvalues of A^(1/2) B A^(1/2), which are real and not negative
+    root = linalg.sqrtm(covariances[0] + 1e-12 * np.eye(real.shape[1])).real
+    cross = np.sqrt(np.clip(linalg.eigvalsh(root @ covariances[1] @ root), 0, None)).sum()
+    return float(np.square(real.mean(0) - generated.mean(0)).sum() + sum(np.trace(c) for c in covariances) - 2 * cross)
+
+
+def classifier_score(probabilities):
+    """The inception score for any classifier: `exp E KL(p(y | x) || p(y))` (Salimans et al. 2016), 1 to the number of classes.
+
+    High where each sample looks like one class and all classes come equally often; blind to anything else.
+
+    Args:
+        probabilities: of the classes for each sample, `(n, classes)`, rows that sum to one.
+
+    Returns:
+        A float.
+
+    Raises:
+        ValueError: if rows do not sum to one.
+    """
+    p = as_array("probabilities", probabilities).astype("float64")
+    if p.ndim != 2 or np.any(p < 0) or not np.allclose(p.sum(1), 1, atol=1e-3):
+        raise ValueError(f"`probabilities` must be (n, classes) with rows that sum to one. Received: shape {p.shape}")
+    return float(np.exp(special.rel_entr(p, p.mean(0)).sum(1).mean()))
+
+
+def mode_coverage(samples, centres, radius):
+    """Which modes of a known mixture are sampled, and which samples are near a mode.
+
+    Args:
+        samples: `(m, ...)`.
+        centres: of the modes, `(k, ...)`.
+        radius: largest distance of a sample from the centre of its mode, such as three standard deviations.
+
+    Returns:
+        (share of modes with at least one sample in their radius, share of samples in the radius of a mode).
+
+    Raises:
+        ValueError: if shapes differ.
+    """
+    samples, centres = _rows("samples", samples, "centres", centres)
+    distances = _square_distances(samples, centres)
+    near = distances.min(1) <= radius**2
+    return len(np.unique(distances.argmin(1)[near])) / len(centres), float(near.mean())
+
+
+def _rows(first, a, second, b):
+    """Both as float64 rows."""
+    a, b = as_array(first, a), as_array(second, b)
+    if a.ndim < 1 or a.shape[1:] != b.shape[1:] or not len(a) or not len(b):
+        raise ValueError(f"`{first}` and `{second}` must have rows of one shape. Received: {a.shape} and {b.shape}")
+    return a.reshape(len(a), -1).astype("float64"), b.reshape(len(b), -1).astype("float64")
+
+
+def _square_distances(a, b):
+    return np.clip(np.square(a).sum(1)[:, None] - 2 * a @ b.T + np.square(b).sum(1), 0, None)
