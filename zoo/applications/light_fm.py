@@ -16,8 +16,8 @@ Differences from the paper and the package:
 3. BPR draws `max_sampled` items by popularity and takes the first that is not a positive; the package draws until it finds one.
 4. Pairwise losses leave user biases alone, since they cancel; the package moves them, without effect on any ranking.
 5. L2 shrinks the features that an interaction touches; the package decays all of them at every interaction, so its alphas act more.
-6. The loss is WARP by default, which learns from positives alone, as most data are. The paper's logistic loss, the package's default, learns nothing
-   from these: measured, an AUC of 0.51.
+6. The loss is WARP by default, which learns from positives alone, as most data are. The paper's logistic loss, the package's default,
+   learns nothing from these: measured, an AUC of 0.51.
 """
 
 import warnings
