@@ -65,7 +65,7 @@ def train(data, labelled, seed, steps, unlabelled=0, **arguments):
     """One run; returns the model and its accuracy on the held-out digits."""
     (images, labels), (test_images, test_labels) = data
     keras.utils.set_random_seed(seed)
-    model = VAT(network(), from_logits=True, **arguments)
+    model = VAT(network(), from_logits=True, labelled_per_batch=0, **arguments)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)), steps_per_execution=10)
     model.fit(Mixed(images, labels, labelled, unlabelled, steps, seed), verbose=0)
     return model, np.mean(model.predict(test_images, batch_size=500, verbose=0).argmax(1) == test_labels)

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from zoo.applications import VAT
+from zoo.applications.vat import HalfLabelled
 
 X = np.random.default_rng(0).normal(size=(12, 5)).astype("float32")
 
@@ -153,6 +154,38 @@ def test_in_fit_the_extra_passes_normalise_by_their_batch():
     np.testing.assert_allclose(classifier.layers[0].moving_mean, mean, rtol=1e-4)  # of the clean batch alone
     lds = expected(lambda x: (mean, variance))
     assert model.evaluate(X, unlabelled, batch_size=12, verbose=0, return_dict=True)["lds"] == pytest.approx(lds, rel=1e-4)
+
+
+def test_labelled_and_other_samples_are_normalised_apart():
+    """A step of `fit` on arrays in which labels lack: all four labelled samples, then all twelve, each with statistics of their own."""
+    y = np.array([0, 1, 2, 1] + 8 * [-1], "int32")
+    classifier = keras.Sequential([keras.Input((5,)), layers.BatchNormalization(momentum=0.0), layers.Dense(3)])
+    model = VAT(classifier, epsilon=0.0, from_logits=True, labelled_per_batch=4)
+    model.compile(keras.optimizers.SGD(0.0))
+    logs = model.fit(X, y, batch_size=16, verbose=0).history
+    weights, bias = classifier.layers[1].get_weights()
+    logits = (X[:4] - X[:4].mean(0)) / np.sqrt(X[:4].var(0) + 1e-3) @ weights + bias
+    assert logs["nll"][0] == pytest.approx(np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(4), y[:4]]), rel=1e-4)
+    np.testing.assert_allclose(classifier.layers[0].moving_mean, X.mean(0), rtol=1e-4, atol=1e-6)  # of the others, which are all
+    assert logs["lds"] == [0] and model._apart == 4
+    model.fit(X, np.zeros(12, "int32"), verbose=0)
+    assert model._apart == 0
+
+
+def test_half_labelled_batches():
+    y = np.array([0, 1, 2, 1] + 8 * [-1], "int32")
+    batches = HalfLabelled(X, y, labelled=100, others=5, sample_weight=np.arange(12))
+    assert len(batches) == 3 and [len(part) for part in batches[2]] == [9, 9, 9]
+    first = batches[0]
+    assert all(np.array_equal(*pair) for pair in zip(first, batches[0]))
+    batches.on_epoch_end()
+    assert not np.array_equal(first[0], batches[0][0])
+    with pytest.raises(ValueError, match="`y` must hold labelled samples"):
+        HalfLabelled(X, np.full(12, -1))
+    with pytest.raises(ValueError, match="same length"):
+        HalfLabelled(X, y[:3])
+    with pytest.raises(ValueError, match="`validation_split` must be 0"):
+        VAT(linear(), from_logits=True).fit(X, y, validation_split=0.5, verbose=0)
 
 
 def test_one_dropout_mask_for_all_passes_of_a_step():
