@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def main():
         lines = done.stdout.strip().splitlines()
         if done.returncode:
             # a default that cannot run is a result, too
-            records[name] = {"error": (done.stderr.strip().splitlines() or ["ended without a word"])[-1][:300]}
+            said = done.stderr.strip().splitlines() or ["ended without a word"]
+            errors = [line for line in said if re.match(r"[\w.]*(Error|Exception)\b", line)]
+            records[name] = {"error": (errors or said)[-1][:300]}
         else:
             records[name] = json.loads(lines[-1])
         print(name, records[name], flush=True)

@@ -27,6 +27,7 @@ from sklearn.metrics import r2_score
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Described, Index, Inputs, Kind, Numbers, Verbose, WordVectors, checked
 from zoo.datasets.patients import PatientRecords
+from zoo.layers.conditional_gru import ConditionalGRU
 from zoo.layers.sequence_pooling import at_last
 from zoo.layers.word_prediction import NegativeSampling
 from zoo.metrics import top_k_recall
@@ -116,7 +117,7 @@ class DoctorAI(Model):
             x = ops.concatenate([x, ops.cast(ops.log1p(days), x.dtype)[..., None]], axis=-1)
         # padding lies behind all visits, so that no real state sees it
         for i, units in enumerate(self.units):
-            x = layers.GRU(units, return_sequences=True, reset_after=False, name=f"gru{i}")(x)
+            x = ConditionalGRU(units, x.shape[-1], kernel_initializer="glorot_uniform", name=f"gru{i}")(x)
             x = layers.Dropout(self.dropout, name=f"dropout{i}")(x)
         options = {"kernel_regularizer": keras.regularizers.L2(self.l2) if self.l2 else None, "dtype": "float32"}
         outputs = {"probabilities": layers.Dense(len(self.label_names), "softmax", name="labels", **options)(x)}

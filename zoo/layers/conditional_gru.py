@@ -19,19 +19,21 @@ class ConditionalGRU(keras.layers.Layer):
         input_dim: length of the inputs.
         context_dim: length of the context c, or `None` for none.
         go_backwards: whether to start with the last step.
+        kernel_initializer: of the weights of inputs and context; by default uniform in [-0.1, 0.1], as in the paper.
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, units, input_dim, context_dim=None, go_backwards=False, **kwargs):
+    def __init__(self, units, input_dim, context_dim=None, go_backwards=False, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
         if min(units, input_dim, context_dim or 1) < 1:
             raise ValueError(f"`units`, `input_dim` and `context_dim` must be at least 1. Received: {units}, {input_dim}, {context_dim}")
         self.units, self.input_dim, self.context_dim, self.go_backwards = units, input_dim, context_dim, go_backwards
-        width = 3 * units
+        self.kernel_initializer, width = keras.initializers.get(kernel_initializer), 3 * units
+        start = self.kernel_initializer or keras.initializers.RandomUniform(-0.1, 0.1)
         # in the order r, z, candidate
-        self.kernel = self.add_weight((input_dim, width), keras.initializers.RandomUniform(-0.1, 0.1), name="kernel")
+        self.kernel = self.add_weight((input_dim, width), start, name="kernel")
         if context_dim:
-            self.context_kernel = self.add_weight((context_dim, width), keras.initializers.RandomUniform(-0.1, 0.1), name="context_kernel")
+            self.context_kernel = self.add_weight((context_dim, width), start, name="context_kernel")
         self.bias = self.add_weight((width,), "zeros", name="bias")
         self.cell = _Recurrence(units, dtype=self.dtype_policy, name="recurrence")
         self.rnn = keras.layers.RNN(self.cell, return_sequences=True, go_backwards=go_backwards, dtype=self.dtype_policy, name="rnn")
@@ -78,7 +80,8 @@ class ConditionalGRU(keras.layers.Layer):
     def get_config(self):
         """The constructor's arguments."""
         names = ("units", "input_dim", "context_dim", "go_backwards")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        start = keras.initializers.serialize(self.kernel_initializer) if self.kernel_initializer else None
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}, "kernel_initializer": start}
 
 
 class _Recurrence(keras.layers.Layer):
