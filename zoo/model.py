@@ -318,7 +318,9 @@ class Model(keras.Model):
         sample_weight=None,
         initial_epoch: Index = 0,
         steps_per_epoch: Count | None = None,
-        **kwargs,
+        validation_steps: Count | None = None,
+        validation_batch_size: Count | None = None,
+        validation_freq: Count = 1,
     ) -> keras.callbacks.History:
         """`keras.Model.fit` with checked arguments; callbacks given to `compile` run as well.
 
@@ -336,7 +338,9 @@ class Model(keras.Model):
             "sample_weight": sample_weight,
             "initial_epoch": initial_epoch,
             "steps_per_epoch": steps_per_epoch,
-            **kwargs,
+            "validation_steps": validation_steps,
+            "validation_batch_size": validation_batch_size,
+            "validation_freq": validation_freq,
         }
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return super().fit(x, y, callbacks=callbacks, **options)

@@ -28,7 +28,7 @@ from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Described, Index, Share, Text, TextLists, Texts, checked
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
 from zoo.environments.text_rollout import TextRollout
-from zoo.families.agent import Agent, check_choice, check_range
+from zoo.families.agent import Agent
 from zoo.layers.bag_of_words import BagOfWords
 from zoo.metrics.last_batch import LastBatch
 from zoo.model import Field
@@ -117,16 +117,16 @@ class DRRN(Agent):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_choice("network", network, NETWORKS)
-        check_choice("interaction", interaction, INTERACTIONS)
-        check_choice("exploration", exploration, ("softmax", "epsilon"))
-        check_choice("replay", replay, MEMORIES)
+        arguments.one_of("network", network, NETWORKS)
+        arguments.one_of("interaction", interaction, INTERACTIONS)
+        arguments.one_of("exploration", exploration, ("softmax", "epsilon"))
+        arguments.one_of("replay", replay, MEMORIES)
         for name, count in (("state_length", state_length), ("action_length", action_length), ("batch_size", batch_size)):
-            check_range(name, count, 1)
-        check_range("replay_period", replay_period, 1)
+            arguments.count(name, count)
+        arguments.count("replay_period", replay_period)
         for name, share in (("gamma", gamma), ("epsilon", epsilon)):
-            check_range(name, share, 0, 1)
-        check_range("alpha", alpha, 0)
+            arguments.number(name, share, 0, 1)
+        arguments.number("alpha", alpha, 0)
         if network == "drrn" and not hidden:
             raise ValueError("`hidden` must have at least one layer, unless `network` is a DQN. Received: none")
         self._set_spaces(None, max_actions)

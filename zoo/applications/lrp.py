@@ -30,7 +30,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 from zoo.arguments import Count, Inputs, Numbers, Text, Texts, checked
 from zoo.families.wrapped_classifier import AnalysedClassifier
 from zoo.model import Field
@@ -74,8 +74,8 @@ class LRP(AnalysedClassifier):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_choice("method", method, METHODS)
-        _check_choice("rule", rule, ("alpha_beta", "epsilon"))
+        arguments.one_of("method", method, METHODS)
+        arguments.one_of("rule", rule, ("alpha_beta", "epsilon"))
         if epsilon < 0:
             raise ValueError(f"`epsilon` must not be negative. Received: {epsilon}")
         if alpha < 1:
@@ -203,14 +203,14 @@ class LRP(AnalysedClassifier):
     def explain(self, x: Inputs, label: Numbers | None = None, methods: Texts = METHODS[:5]) -> dict[str, np.ndarray]:
         """Heat maps by several methods: dict, method -> `(n, ...)`. `zoo.plots.heatmaps(x, model.explain(x))` draws them."""
         for method in methods:
-            _check_choice("methods", method, METHODS)
+            arguments.one_of("methods", method, METHODS)
         return {method: self.heatmap(x, label, method) for method in methods}
 
     # --- machinery ---
 
     def _method(self, method):
         method = self.method if method is None else method
-        _check_choice("method", method, METHODS)
+        arguments.one_of("method", method, METHODS)
         self._steps.check(method)
         return method
 
@@ -254,8 +254,3 @@ class LRP(AnalysedClassifier):
             label = ops.where(label < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), label)
             start = ops.one_hot(label, logits.shape[-1], dtype="float32")
         return start, ops.sum(start * logits, axis=-1)
-
-
-def _check_choice(name, value, known):
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {known}. Received: {value!r}")

@@ -84,9 +84,9 @@ class MemN2N(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_choice("form", form, tuple(FORMS))
-        _check_choice("tying", tying, ("adjacent", "layerwise", None))
-        _check_choice("encoding", encoding, ("position", "bag"))
+        arguments.one_of("form", form, tuple(FORMS))
+        arguments.one_of("tying", tying, ("adjacent", "layerwise", None))
+        arguments.one_of("encoding", encoding, ("position", "bag"))
         if isinstance(vocabulary, str) or len(vocabulary) < 2 or len(set(vocabulary)) != len(vocabulary):
             raise ValueError(f"`vocabulary` must be a list of two or more different words. Received: {str(vocabulary)[:100]}")
         if unknown is not None and unknown not in vocabulary:
@@ -439,8 +439,3 @@ class _OnPlateau(keras.callbacks.ReduceLROnPlateau):
 
 def _halve(epoch, learning_rate):
     return learning_rate / 2 if epoch % 25 == 0 and 0 < epoch <= 100 else learning_rate
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}")

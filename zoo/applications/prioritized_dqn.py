@@ -21,10 +21,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 from zoo.arguments import Described, File, Share, checked
 from zoo.environments.replay_buffers import ProportionalReplay, RankReplay, UniformReplay
-from zoo.families.agent import Agent, check_choice, check_range, frame_axis, pixels
+from zoo.families.agent import Agent, frame_axis, pixels
 from zoo.metrics.last_batch import LastBatch
 from zoo.model import Field
 
@@ -95,16 +95,20 @@ class PrioritizedDQN(Agent):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_choice("replay", replay, EXPONENTS)
+        arguments.one_of("replay", replay, EXPONENTS)
         if network is not None:
-            check_choice("network", network, ("mlp", "atari"))
+            arguments.one_of("network", network, ("mlp", "atari"))
         for name, count in (("batch_size", batch_size), ("replay_period", replay_period)):
-            check_range(name, count, 1)
+            if count is not None:
+                arguments.count(name, count)
         for name, share in (("gamma", gamma), ("beta0", beta0), ("epsilon_start", epsilon_start), ("epsilon_end", epsilon_end)):
-            check_range(name, share, 0, 1)
+            if share is not None:
+                arguments.number(name, share, 0, 1)
         for name, span in (("target_update", target_update), ("beta_steps", beta_steps), ("epsilon_steps", epsilon_steps)):
-            check_range(name, span, 1)
-        check_range("alpha", alpha, 0)
+            if span is not None:
+                arguments.count(name, span)
+        if alpha is not None:
+            arguments.number("alpha", alpha, 0)
         self._set_spaces(observation_shape, num_actions)
         self.hidden = hidden
         self.network = network

@@ -27,14 +27,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 from zoo.arguments import Count, Described, File, Flag, Numbers, checked
 from zoo.distributions import DiagonalGaussian
 
 # Keras has to know it before it loads an agent that was saved with it
 from zoo.environments.pendulum import PendulumReward as PendulumReward
 from zoo.environments.replay_buffers import UniformReplay
-from zoo.families.agent import Agent, check_choice, check_range
+from zoo.families.agent import Agent
 from zoo.model import Field
 
 VARIANTS = ("svg0", "svg1", "svg_inf")
@@ -125,8 +125,8 @@ class SVG(Agent):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_choice("variant", variant, VARIANTS)
-        check_choice("std", std, ("state", "learned", "fixed"))
+        arguments.one_of("variant", variant, VARIANTS)
+        arguments.one_of("std", std, ("state", "learned", "fixed"))
         for name, shape in (("observation_shape", observation_shape), ("action_shape", action_shape)):
             if len(shape) != 1 or shape[0] < 1:
                 raise ValueError(f"`{name}` must be the shape of a vector, (n,). Received: {shape}")
@@ -135,16 +135,18 @@ class SVG(Agent):
         counts = {"horizon": horizon, "trajectories": trajectories, "buffer_size": buffer_size, "batch_size": batch_size}
         counts |= {"update_period": update_period, "model_updates": model_updates, "target_update": target_update}
         for name, count in counts.items():
-            check_range(name, count, 1)
+            if count is not None:
+                arguments.count(name, count)
         for name, size in (
             ("initial_std", initial_std),
             ("action_limit", action_limit),
             ("weight_clip", weight_clip),
             ("clip_norm", clip_norm),
         ):
-            check_range(name, size, 1e-6)
-        check_range("gamma", gamma, 0, 1)
-        check_range("kl_weight", kl_weight, 0)
+            if size is not None:
+                arguments.number(name, size, above=0)
+        arguments.number("gamma", gamma, 0, 1)
+        arguments.number("kl_weight", kl_weight, 0)
         self._set_spaces(observation_shape, action_shape=action_shape)
         self.variant = variant
         self.replay = replay

@@ -34,7 +34,7 @@ from zoo.arguments import Described, Flag, Numbers, checked
 from zoo.distributions import Categorical, DiagonalGaussian
 from zoo.environments.branches import Branches, Forks
 from zoo.environments.paths import Paths, discounted_sums
-from zoo.families.agent import Agent, check_choice, check_range, pixels
+from zoo.families.agent import Agent, pixels
 from zoo.layers.free_log_std import FreeLogStd
 from zoo.model import Field
 from zoo.optimizers.trust_region import conjugate_gradient, flatten, line_search, unflatten
@@ -113,20 +113,20 @@ class TRPO(Agent):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_choice("network", network, ("mlp", "atari"))
-        check_choice("procedure", procedure, ("single_path", "vine"))
-        check_choice("update", update, UPDATES)
-        check_choice("vine_proposal", vine_proposal, ("policy", "uniform"))
+        arguments.one_of("network", network, ("mlp", "atari"))
+        arguments.one_of("procedure", procedure, ("single_path", "vine"))
+        arguments.one_of("update", update, UPDATES)
+        arguments.one_of("vine_proposal", vine_proposal, ("policy", "uniform"))
         if baseline not in (None, "value"):
             raise ValueError(f"`baseline` must be None or 'value'. Received: {baseline!r}")
         for name, share in (("gamma", gamma), ("lam", lam), ("fisher_share", fisher_share)):
-            check_range(name, share, 0, 1)
+            arguments.number(name, share, 0, 1)
         counts = {"batch_steps": batch_steps, "path_length": path_length, "cg_iterations": cg_iterations, "backtracks": backtracks}
         counts |= {"vine_paths": vine_paths, "vine_states": vine_states, "vine_length": vine_length, "value_iterations": value_iterations}
         for name, count in counts.items():
-            check_range(name, count, 1)
-        check_range("vine_actions", vine_actions, 2)
-        check_range("damping", damping, 0)
+            arguments.count(name, 1 if count is None else count)
+        arguments.count("vine_actions", 2 if vine_actions is None else vine_actions, 2)
+        arguments.number("damping", damping, 0)
         for name, size in (("delta", delta), ("initial_std", initial_std), ("fisher_share", fisher_share)):
             if not size > 0:
                 raise ValueError(f"`{name}` must be above 0. Received: {size}")

@@ -30,7 +30,8 @@ class Agent(Model):
                 "One of `num_actions` (discrete) and `action_shape` (continuous) must be given. "
                 f"Received: num_actions={num_actions}, action_shape={action_shape}"
             )
-        check_range("num_actions", num_actions, 1)
+        if num_actions is not None:
+            arguments.count("num_actions", num_actions)
         self.observation_shape, self.num_actions, self.action_shape = observation_shape, num_actions, action_shape
         self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
         self._rng = np.random.default_rng(np.random.randint(2**31))
@@ -274,18 +275,6 @@ def pixels(shape):
 def frame_axis(shape):
     """Where the frames of `(height, width, frames)` or `(frames, height, width)` are: 2 or 0."""
     return 0 if shape[0] < shape[2] else 2
-
-
-def check_choice(name, value, choices):
-    """Raise a `ValueError` unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {sorted(choices)}. Received: {value!r}")
-
-
-def check_range(name, value, low, high=None):
-    """Raise a `ValueError` unless `value` is `None` or from `low` to `high`."""
-    if value is not None and not (low <= value and (high is None or value <= high)):
-        raise ValueError(f"`{name}` must be at least {low}{'' if high is None else f' and at most {high}'}. Received: {value!r}")
 
 
 class _Means:
