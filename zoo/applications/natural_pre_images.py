@@ -536,9 +536,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
     @checked
-    def reconstruction_error(
-        self, x: Inputs, originals: Inputs, scale: Positive | None = None, batch_size: Count = 16
-    ) -> np.ndarray:
+    def reconstruction_error(self, x: Inputs, originals: Inputs, scale: Positive | None = None, batch_size: Count = 16) -> np.ndarray:
         """How far the codes of images are from those of others, `|phi(x) - phi(x_0)| / N` (section 5).
 
         Args:
@@ -783,7 +781,8 @@ def _graph(network, shape):
 
 def _code_of(network, graph, layer, shape):
     """Function (x, training) -> code. A function: what it runs shares the network's weights, which are saved once."""
-    outputs = graph.output if graph is not None and isinstance(graph.output, dict) else {}
+    outputs = None if graph is None else _output(graph)
+    outputs = outputs if isinstance(outputs, dict) else {}
     if layer is None and not outputs:
         value = network(np.zeros((1, *shape), "float32"), training=False)
         if not hasattr(value, "shape"):
