@@ -21,6 +21,7 @@ Differences from the paper:
 6. L-BFGS is an addition; each image has its own search, without jitter, and within the range instead of the ball.
 """
 
+from functools import partial
 from typing import Literal
 
 import keras
@@ -28,7 +29,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff
-from zoo.arguments import Amount, Callbacks, Count, Flag, Index, Inputs, Numbers, Positive, Verbose, checked
+from zoo.arguments import Callbacks, Count, Flag, Index, Inputs, Numbers, Positive, Verbose, checked
 from zoo.callbacks.callback_loop import CallbackLoop
 from zoo.families.wrapped_classifier import TeacherStaysMixin, sample_shape
 from zoo.losses.natural_images import alpha_norm, total_variation
@@ -36,6 +37,7 @@ from zoo.model import Field, Model
 from zoo.optimizers.minimize import minimize
 from zoo.optimizers.momentum_adagrad import MomentumAdagrad
 from zoo.relevance import find_logits, running
+from zoo.relevance.network import is_graph
 
 METHODS = ("descent", "lbfgs")
 # of ImageNet, in [0, 1]
@@ -50,14 +52,14 @@ PARTS = ("dissimilarity", "alpha_norm", "total_variation")
 
 
 class NaturalPreImages(TeacherStaysMixin, Model):
-    """Wraps any Keras model of images; `invert(x)`, `maximize(units)` and `caricature(x)` make images that show what one of its layers does.
+    """Wraps any Keras model of images; `invert(x)`, `maximize(units)` and `caricature(x)` make images that show what a layer does.
 
     The network stays as it is: `fit`, like the verbs, changes images. `call` and `predict` give codes.
 
     Args:
-        network: a built Keras model that takes one array of images. To name a layer it must be functional or Sequential, or run such a model.
-        layer: name of the layer (or, of a model with named outputs, of the output) whose code is looked at; `None` is the output, without
-            the softmax or sigmoid at its end.
+        network: a built Keras model that takes one array of images. For `layer` it must be functional or Sequential, or run such a model.
+        layer: name of the layer whose code is looked at, or of one of several outputs; `None` is the output, without the softmax or
+            sigmoid at its end.
         input_range: black and white as the network takes them.
         mean: the mean colour, one number a channel in `input_range`; `None` is ImageNet's for three channels, else the middle.
         method: `"descent"`, the paper's with its momentum and scaling of steps, or `"lbfgs"`, SciPy's. A Keras optimizer given to `compile`
@@ -123,8 +125,8 @@ class NaturalPreImages(TeacherStaysMixin, Model):
             raise ValueError(f"`network` must take images (batch, height, width, channels). Received: samples of shape {self.image_shape}")
         self._check_range()
         graph = _graph(network, self._concrete())
-        self._code = _code_of(network, graph, layer, self._concrete())
-        self._stride = _stride(graph, self._code, self._concrete(SIDE))
+        self._code, self._shapes = _code_of(network, graph, layer, self._concrete())
+        self._stride = _stride(graph, self._shapes(self._concrete(SIDE)), self._concrete(SIDE))
         self.seed_generator = keras.random.SeedGenerator()
         self.responses = self.add_weight(
             shape=(self.code_shape(self._concrete()[:2])[-1],), initializer="ones", trainable=False, dtype="float32", name="responses"
@@ -167,7 +169,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
     def code_shape(self, size: Numbers | None = None):
         """Shape of the code of one image of `size`, `(height, width)`; `None` is the network's own."""
         size = self._size(size)
-        return tuple(self._phi(np.zeros((1, *size, self.image_shape[-1]), "float32")).shape[1:])
+        return tuple(self._shapes((*size, self.image_shape[-1])))
 
     def _size(self, size, needed=True):
         """`(height, width)` as whole numbers; the network's own where it has one."""
@@ -388,7 +390,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         return self.images
 
     def _start(self, number, size, init, rng):
-        """Canvases to start from, in 255ths of the range: uniform noise whose 95 % quantile is B, or images on a canvas of the mean colour."""
+        """Canvases to start from, in 255ths of the range: uniform noise (section 3.4), or images on the mean colour."""
         border, channels = self._border(), self.image_shape[-1]
         shape = (number, *(n + self._jitter() - 1 for n in size), channels)
         if init is None:
@@ -780,15 +782,18 @@ def _graph(network, shape):
 
 
 def _code_of(network, graph, layer, shape):
-    """Function (x, training) -> code. A function: what it runs shares the network's weights, which are saved once."""
+    """Two functions: (x, training) -> code, and the shape of an image -> that of its code.
+
+    The first is no model: what it runs shares the network's weights, which are saved once.
+    """
     outputs = None if graph is None else _output(graph)
     outputs = outputs if isinstance(outputs, dict) else {}
     if layer is None and not outputs:
         value = network(np.zeros((1, *shape), "float32"), training=False)
-        if not hasattr(value, "shape"):
+        if not hasattr(value, "shape") or len(value.shape) < 2:
             raise ValueError(f"`network` must give one array, or have named outputs. Received: {type(value).__name__}")
         logits = find_logits(network, shape) if len(value.shape) == 2 else None
-        return network if logits is None else logits
+        return network if logits is None else logits, partial(_shape_of, network)
     names = [*outputs, *([] if graph is None else [item.name for item in graph.layers])]
     if not isinstance(layer, str) or layer not in names:
         raise ValueError(f"`layer` must be the name of a layer or an output, one of {names}. Received: {layer!r}")
@@ -796,14 +801,20 @@ def _code_of(network, graph, layer, shape):
     if not hasattr(tensor, "shape") or len(tensor.shape) < 2 or tensor.shape[-1] is None or "float" not in str(tensor.dtype):
         raise ValueError(f"`layer` must be one that is used once and gives one array of floats. Received: {layer!r}")
     part = keras.Model(graph.inputs[0], tensor)
-    return lambda x, training=False: part(x, training=training)
+    return lambda x, training=False: part(x, training=training), partial(_shape_of, part)
 
 
-def _stride(graph, code, shape):
+def _shape_of(network, shape):
+    """Shape of what a network gives for one sample."""
+    if is_graph(network):
+        return network.compute_output_shape((1, *shape))[1:]
+    return network(np.zeros((1, *shape), "float32"), training=False).shape[1:]
+
+
+def _stride(graph, code_shape, shape):
     """Pixels between neighbouring units of a code; of a code without a map, those of the coarsest map of the network."""
-    found = code(np.zeros((1, *shape), "float32"), training=False).shape
-    if len(found) == 4:
-        return max(1, round(shape[0] / found[1]))
+    if len(code_shape) == 3:
+        return max(1, round(shape[0] / code_shape[0]))
     outputs = [] if graph is None else [_output(item) for item in graph.layers]
     maps = [tensor for tensor in outputs if len(getattr(tensor, "shape", ())) == 4]
     shapes = keras.Model(graph.inputs[0], maps).compute_output_shape((1, *shape)) if maps else []
