@@ -554,8 +554,8 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         codes, others = self._codes(originals, batch_size), self._codes(x, batch_size)
         codes, others = (found.reshape(len(found), -1) for found in (codes, others))
         if scale is None:
-            scale = _mean_distance(codes) if len(codes) > 1 else np.linalg.norm(codes)
-        return np.linalg.norm(others - codes, axis=1) / max(scale, 1e-12)
+            scale = _mean_distance(codes) if len(codes) > 1 else float(np.linalg.norm(codes))
+        return np.linalg.norm(others - codes, axis=1) / max(float(scale), 1e-12)
 
     @checked
     def evaluate(self, x: Inputs, originals: Inputs, batch_size: Count = 16) -> dict[str, float]:  # type: ignore[override]
