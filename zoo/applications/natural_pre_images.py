@@ -16,7 +16,8 @@ Differences from the paper:
    paper's; its result is cut to the range at the end, where the authors stretch it).
 2. Activations are maximised through the network as it is; the authors let ReLUs leak by 0.05.
 3. The receptive field, by which activations are weighted, is where derivatives are not 0, and ends with the image.
-4. For images with other than three channels, lengths of colours are scaled by the root of channels / 3.
+4. For images with other than three channels, lengths of colours are scaled by the root of channels / 3, and the total
+   variation is divided by channels / 3.
 5. The last steps of an inversion, at a tenth of the rate and without jitter, keep the border that jitter needs.
 6. L-BFGS is an addition; each image has its own search, without jitter, and within the range instead of the ball.
 """
@@ -166,16 +167,17 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         with autodiff.Scope():
             return ops.cast(self._code(x, training=False), "float32")
 
+    @checked
     def code_shape(self, size: Numbers | None = None):
         """Shape of the code of one image of `size`, `(height, width)`; `None` is the network's own."""
         size = self._size(size)
         return tuple(self._shapes((*size, self.image_shape[-1])))
 
-    def _size(self, size, needed=True):
+    def _size(self, size):
         """`(height, width)` as whole numbers; the network's own where it has one."""
         own = self.image_shape[:2]
         if size is None:
-            if None in own and needed:
+            if None in own:
                 raise ValueError("`size` must be given (height, width), since the network takes images of any size. Received: None")
             return own
         size = arguments.numbers("size", size, rank=1)
@@ -471,7 +473,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         # a power that might overflow is taken of a number near 1
         colours = alpha_norm((canvas - center) / typical, self.alpha)
         changes = total_variation((canvas - center) * (GRADIENTS / self.typical_norm), self.beta)
-        return ops.stack([task.factor * loss, self.alpha_weight * colours, self.tv_weight * changes])
+        return ops.stack([task.factor * loss, self.alpha_weight * colours, self.tv_weight / self._lengths**2 * changes])
 
     # --- codes ---
 
