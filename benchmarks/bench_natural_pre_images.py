@@ -45,7 +45,7 @@ def main():
             peer=theirs,
             work=STEPS * number,
             unit="steps of an image",
-            repeats=5,
+            repeats=3,
         )
     benchmark.report()
 
