@@ -23,6 +23,8 @@ def test_image_grid_scales_and_lays_out():
     assert len(axes) == 6
     titled = plots.image_grid(images[None], ["a row"], title="samples")
     assert titled.axes[0].get_ylabel() == "a row" and titled.get_suptitle() == "samples"
+    large = plots.image_grid(images[None], cell=2.0, column_titles=list("abcde"))
+    assert [axis.get_title() for axis in large.axes] == list("abcde") and large.get_figwidth() == 10.0
 
 
 def test_overlay_leaves_the_background_clear():

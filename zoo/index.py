@@ -279,6 +279,18 @@ ENTRIES = (
         "Heat maps of what speaks for a classifier's answer, by LRP and its rivals, and measures of how good they are.",
     ),
     Entry(
+        33,
+        "NaturalPreImages",
+        "natural_pre_images",
+        "Natural pre-images",
+        "explanation",
+        "Visualizing Deep Convolutional Neural Networks Using Natural Pre-Images",
+        "Mahendran and Vedaldi",
+        2015,
+        "1512.02017",
+        "Shows what a layer of any network keeps of an image, what its units look for, and what it makes of an image.",
+    ),
+    Entry(
         35,
         "SentenceVAE",
         "sentence_vae",

@@ -43,6 +43,7 @@ PARTS = {
     "zoo.metrics.perplexity": ("Perplexity",),
     "zoo.metrics.pixel_accuracy": ("PixelAccuracy",),
     "zoo.optimizers.gradient_noise": ("GradientNoise",),
+    "zoo.optimizers.momentum_adagrad": ("MomentumAdagrad",),
     "zoo.optimizers.rows": ("RowAdadelta", "RowAdagrad"),
     "zoo.text.characters": ("lower_case",),
     "zoo.text.words": ("FirstWords", "separate_words"),

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from tasks import SEED, Task
-from zoo import datasets
-from zoo.applications import JSMA, LRP, DefensiveDistillation, NeuralStyle, RobustOptimization, StrongAdversary
+from zoo import datasets, trunks
+from zoo.applications import JSMA, LRP, DefensiveDistillation, NaturalPreImages, NeuralStyle, RobustOptimization, StrongAdversary
 
 
 def digits():
@@ -115,3 +115,25 @@ def task_neural_style():
         return "loss", loss(content if model.image is None else model.image), trivial, False
 
     return Task(model, {"content": content, "style": style, "steps": 100, "log_every": 5, "init": "content", "seed": SEED}, score)
+
+
+def task_natural_pre_images():
+    """The distance of codes of pre-images of three photographs to theirs, beside that of noise, in distances between two photographs."""
+    from skimage import data
+
+    images = [image[:300, :300] / 255.0 for image in (data.astronaut(), data.chelsea(), data.coffee())]
+    images = np.stack([keras.ops.convert_to_numpy(keras.ops.image.resize(image, (96, 96), antialias=True)) for image in images])
+    images = np.clip(images, 0, 1).astype("float32")
+    model = NaturalPreImages(trunks.trunk("efficientnet_lite0", outputs=["block3b"]), "block3b")
+    noise = np.random.default_rng(SEED).random(images.shape).astype("float32")
+    trivial = float(model.reconstruction_error(noise, images).mean())
+
+    def score():
+        found = noise if model.images is None else model.images
+        return "distance of codes", float(model.reconstruction_error(found, images).mean()), trivial, False
+
+    verbs = {
+        "maximize": lambda: model.maximize([0, 1], steps=20, verbose=0),
+        "caricature": lambda: model.caricature(images, steps=20, verbose=0),
+    }
+    return Task(model, {"x": images, "seed": SEED}, score, verbs)

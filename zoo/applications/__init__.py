@@ -26,6 +26,7 @@ from zoo.applications.lrp import LRP as LRP
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
+from zoo.applications.natural_pre_images import NaturalPreImages as NaturalPreImages
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN

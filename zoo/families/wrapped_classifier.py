@@ -129,7 +129,12 @@ class WrappedClassifier(LabelledModel):
 
 
 class TeacherStaysMixin:
-    """For methods with a `teacher` that they do not train: its weights are not among theirs that are, whatever it is used for elsewhere."""
+    """For methods with a model that they do not train: its weights are not among theirs that are, whatever it is used for elsewhere.
+
+    A class attribute names it.
+    """
+
+    untrained = "teacher"
 
     @property
     def trainable_variables(self):
@@ -154,7 +159,7 @@ class TeacherStaysMixin:
         return [v for v in self.weights if id(v) not in trained]
 
     def _without_teacher(self, variables):
-        teacher = getattr(self, "teacher", None)
+        teacher = getattr(self, self.untrained, None)
         kept = set() if teacher is None else {id(v) for v in teacher.variables}
         return [v for v in variables if id(v) not in kept]
 

@@ -5,7 +5,7 @@ import numpy as np
 from zoo.plots.figure import new_figure
 
 
-def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None):
+def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None, cell=0.8, column_titles=None):
     """Draw rows of images.
 
     Args:
@@ -14,13 +14,16 @@ def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None):
         low: pixel value drawn black.
         high: pixel value drawn white.
         title: of the figure.
+        cell: side of an image in inches.
+        column_titles: one text a column.
 
     Returns:
         A `matplotlib.figure.Figure`.
     """
     images = _in_rows(np.asarray(images))
     rows, columns = images.shape[:2]
-    figure = new_figure(0.8 * columns + (1.2 if row_titles else 0), 0.8 * rows + (0.4 if title else 0))
+    above = (0.4 if title else 0) + (0.2 if column_titles else 0)
+    figure = new_figure(cell * columns + (1.2 if row_titles else 0), cell * rows + above)
     axes = figure.subplots(rows, columns, squeeze=False)
     for i in range(rows):
         for j in range(columns):
@@ -30,6 +33,8 @@ def image_grid(images, row_titles=None, low=-1.0, high=1.0, title=None):
             axis.spines[:].set_visible(False)
         if row_titles:
             axes[i, 0].set_ylabel(row_titles[i], rotation=0, ha="right", va="center")
+    for axis, text in zip(axes[0], column_titles or []):
+        axis.set_title(text, fontsize=8)
     if title:
         figure.suptitle(title)
     return figure
