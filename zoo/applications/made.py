@@ -189,8 +189,8 @@ class MADE(Model):
     def _next_degrees(self):
         """Degrees of the units in this step of training."""
         if self.masks is not None:
-            turn = ops.convert_to_tensor(self.turn)
-            self.turn.assign(ops.mod(turn + 1, self.masks))
+            turn = ops.mod(self.turn, self.masks)
+            self.turn.assign(turn + 1)
             return self._degrees(turn)
         noise = keras.random.uniform((self.dimensions + sum(self.units),), seed=self.seed_generator)
         first, *hidden = self._degrees(0)
@@ -461,11 +461,11 @@ class MADE(Model):
         """
         first, *deeper = self.hidden
         inner = [layer.masked(degree_mask(*pair)) for layer, pair in zip(deeper, zip(degrees, degrees[1:]))]
-        incoming = first.kernel.value
+        incoming = first.kernel
         if self.direct:
-            incoming = ops.concatenate([incoming, self.shortcut.kernel.value], axis=1)
-        outgoing = ops.transpose(self.logits.kernel.value)
-        signals = [ops.transpose(self.logits.conditioning_kernel.value)] if self.conditioning else []
+            incoming = ops.concatenate([incoming, self.shortcut.kernel], axis=1)
+        outgoing = ops.transpose(self.logits.kernel)
+        signals = [ops.transpose(self.logits.conditioning_kernel)] if self.conditioning else []
 
         def logit_of(i, variable, sums):
             h = first.activation(sums[:, : self.units[0]] + first.bias)
