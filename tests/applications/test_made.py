@@ -342,6 +342,7 @@ def test_refused_arguments(config, name):
         ("impute", {"missing": np.full(D, 0.5)}, "missing"),
         ("impute", {"missing": np.zeros(D), "mask": 3}, "mask"),
         ("conditional_log_likelihood", {"missing": np.zeros(D - 1)}, "missing"),
+        ("conditional_log_likelihood", {"missing": np.zeros(D), "masks": 4}, "masks"),
     ],
 )
 def test_refused_calls(verb, call, name):

@@ -128,7 +128,7 @@ class MADE(Model):
             "weight_masks": {"mask": 1},
             "sample": {"n": 3, "mask": 0, "seed": 0},
             "impute": {"x": x, "missing": missing, "observed_first": True, "seed": 0},
-            "conditional_log_likelihood": {"x": x, "missing": missing, "observed_first": True},
+            "conditional_log_likelihood": {"x": x, "missing": missing, "observed_first": True, "masks": 2},
         }
         return {**super().example_calls(), **own}
 
@@ -235,7 +235,7 @@ class MADE(Model):
         Raises:
             ValueError: if `x` is not binary, the model has fewer `masks`, or `combine` is `"product"` and orderings differ.
         """
-        count = self.mask_count if masks is None else arguments.count("masks", masks, high=self.mask_count)
+        count = self._first_masks(masks)
         if combine == "product" and self.ordering == "agnostic" and count > 1:
             raise ValueError(
                 "`combine` must be 'mixture' or 'geometric' where masks have different orderings, since products of such cannot be "
@@ -345,30 +345,40 @@ class MADE(Model):
         return self._filled(x, 1 - missing, self._is_observed_first(observed_first), mask, seed)
 
     @checked
-    def conditional_log_likelihood(self, x: Inputs, missing: Numbers, observed_first: Flag | None = None, batch_size: Count = ROWS):
+    def conditional_log_likelihood(
+        self,
+        x: Inputs,
+        missing: Numbers,
+        observed_first: Flag | None = None,
+        masks: Count | None = None,
+        batch_size: Count = ROWS,
+    ):
         """Log-probability of missing values under what `impute` draws from, in nats: how well it guesses.
 
         Args:
             x: array `(n, dimensions)` of 0 and 1, with the true values in missing places.
             missing: bool array `(n, dimensions)`, or `(dimensions,)` for all rows.
             observed_first: as in `impute`.
+            masks: how many masks of the ensemble, the first ones; all by default.
             batch_size: rows at once.
 
         Returns:
             float32 array `(n,)`: the log of the mean over masks; 0 for rows in which nothing is missing.
 
         Raises:
-            ValueError: if `x` is not binary or `missing` has another shape.
+            ValueError: if `x` is not binary, `missing` has another shape, or the model has fewer `masks`.
         """
         x, missing = np.asarray(x, "float32"), self._missing(missing, len(x))
         first = self._is_observed_first(observed_first)
 
+        count = self._first_masks(masks)
+
         def score(x, given):
             # noise decides nothing where all values are put in
             one = lambda mask: self._walk(x, given, x, mask, first, forced=True)[1]  # noqa: E731
-            return ops.logsumexp(ops.map(one, ops.arange(self.mask_count, dtype="int32")), axis=0) - float(np.log(self.mask_count))
+            return ops.logsumexp(ops.map(one, ops.arange(count, dtype="int32")), axis=0) - float(np.log(count))
 
-        return _in_batches(self._run(("score", first), score), batch_size, x, 1 - missing)
+        return _in_batches(self._run(("score", first, count), score), batch_size, x, 1 - missing)
 
     def _missing(self, missing, rows):
         """`missing` as a float32 array `(rows, dimensions)` of 0 and 1."""
@@ -515,6 +525,9 @@ class MADE(Model):
         return {"x": ops.cast(self._walk(x, given, arrays["noise"], 0, self._is_observed_first(None))[0], "int32")}
 
     # --- helpers ---
+
+    def _first_masks(self, masks):
+        return self.mask_count if masks is None else arguments.count("masks", masks, high=self.mask_count)
 
     def _run(self, key, function):
         """`function` compiled, once for each key."""
