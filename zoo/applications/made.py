@@ -7,9 +7,9 @@ Output d is the probability of input d given the inputs before it in an ordering
 product of all is the probability of the input. With many masks one network is as many models, which share their weights.
 
 Differences from the paper:
-1. One hidden layer of 500 units by default, the network of the paper's study of the number of masks (figure 2). Its best one on
-   binarised MNIST, `units=(8000, 8000)`, has 77 million weights; it fits (2 GB in training) and works, at about a hundred times the time a
-   step.
+1. One hidden layer of 500 units and one mask by default: the network of the paper's study of the number of masks, in its simplest form.
+   Its best one on binarised MNIST, `units=(8000, 8000), masks=32`, has 78 million weights. Many masks ask for many more updates than one:
+   after three epochs of MNIST 32 masks are behind by nats (the preset's card), while the paper, at the end, is 0.4 nats ahead with them.
 2. All masks of the cycle are drawn when the model is made and kept with its weights, where the paper's code draws them again from a seed.
 3. Orthogonal weights are Keras's, with orthonormal rows or columns; the paper's code cuts them out of a larger orthogonal matrix.
 4. Early stopping on validation data with a look-ahead of 30 epochs is the user's (`keras.callbacks.EarlyStopping`).
@@ -66,7 +66,7 @@ class MADE(Model):
         self,
         dimensions=784,
         units=(500,),
-        masks=32,
+        masks=1,
         ordering="agnostic",
         connectivity="agnostic",
         ensemble=32,
