@@ -14,11 +14,11 @@ from zoo import datasets, evidence, plots
 from zoo.applications import MADE
 from zoo.evidence import Choice, Claim
 
-EPOCHS, RATE, TEST, FEW = 3, 0.1, 2000, 500
+EPOCHS, RATE, TEST, FEW = 2, 0.1, 1000, 250
 # of the small set: rates of the arms, and when training stops
-SMALL_RATES, SMALL_EPOCHS, LOOK_AHEAD = {"default": 0.03, "32 masks": 0.1}, 200, 30
+SMALL_RATES, SMALL_EPOCHS, LOOK_AHEAD = {"default": 0.03, "32 masks": 0.1}, 300, 30
 COMPONENTS, SMALL_COMPONENTS, ITERATIONS = 500, 100, 12
-HIDDEN, RBM_RATE, RBM_EPOCHS = 14, 0.3, 10
+HIDDEN, RBM_RATE, RBM_EPOCHS = 14, 0.3, 5
 # of the pixels, at random in each image
 MISSING, MASKS_FOR_MISSING = 0.5, 4
 # rows at once
