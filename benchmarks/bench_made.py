@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import zoo
 
-DIMENSIONS, UNITS, ROWS, MASKS, DRAWN = 784, 500, 5000, 8, 64
+DIMENSIONS, UNITS, ROWS, MASKS, DRAWN = 784, 500, 3000, 8, 16
 
 
 class _MaskedLinear(nn.Linear):
@@ -86,7 +86,7 @@ def main():
         peer=lambda: peer.epoch(tensor),
         work=ROWS,
         unit="rows",
-        repeats=5,
+        repeats=3,
     )
     benchmark.case(
         f"log-likelihoods under {MASKS} masks",
@@ -94,7 +94,7 @@ def main():
         peer=lambda: peer.log_likelihood(tensor[:1000]),
         work=1000,
         unit="rows",
-        repeats=5,
+        repeats=3,
     )
     benchmark.case(
         f"{DRAWN} samples of one mask",
@@ -102,7 +102,7 @@ def main():
         peer=lambda: peer.sample(DRAWN),
         work=DRAWN,
         unit="samples",
-        repeats=5,
+        repeats=3,
     )
     benchmark.report()
 

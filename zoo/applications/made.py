@@ -15,7 +15,7 @@ Differences from the paper:
 3. Orthogonal weights are Keras's, with orthonormal rows or columns; the paper's code cuts them out of a larger orthogonal matrix.
 4. Early stopping on validation data with a look-ahead of 30 epochs is the user's (`keras.callbacks.EarlyStopping`).
 5. Samples and imputed values come from one loop that carries the sums of the first layer and adds one input a step, rather than from a
-   pass through the network for each input. Its ordering may differ from row to row. The numbers are the same.
+   pass through the network for each input. Its ordering may differ from row to row. The probabilities are the same.
 6. Products of masks in place of the paper's mixture, which Huszar's review of the paper asks for: `combine="product"` multiplies the
    conditionals of masks that share an ordering and normalises each, which is exact; `combine="geometric"` multiplies whole distributions,
    over any orderings, and is not normalised: 2^D terms would have to be summed. Since such a product sums to at most one, its score is a
@@ -48,12 +48,13 @@ class MADE(Model):
         dimensions: number of binary variables, at least 2.
         units: sizes of the hidden layers.
         masks: how many masks training takes in turn, batch by batch; `None` draws a new one for each batch.
-        ordering: `"agnostic"`: each mask has its own random ordering of the variables (section 4.3). `"random"`: one for all masks.
-            `"natural"`: the order in which variables come.
-        connectivity: `"agnostic"`: each mask has its own degrees of the hidden units (section 4.4). `"fixed"`: one set for all masks.
+        ordering: of the variables. `"agnostic"`: each mask has its own random one (order-agnostic training). `"random"`: one for all masks.
+            `"natural"`: the order in which they come.
+        connectivity: `"agnostic"`: each mask has its own degrees of the hidden units (connectivity-agnostic training). `"fixed"`: all masks
+            share one set.
         ensemble: how many masks are combined at test time where `masks` is `None`; otherwise those of training are.
         direct: connections from inputs to outputs, under a mask of their own.
-        conditioning: weights that tell units which connections a mask has left them (section 4.4).
+        conditioning: weights that tell units which connections a mask has left them (connectivity-agnostic training).
         activation: of the hidden units.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
@@ -144,7 +145,7 @@ class MADE(Model):
         }
 
     def default_optimizer(self):
-        """AdaGrad, learning rate 0.01 (section 6.2), with sums of squares that start at 0."""
+        """AdaGrad, learning rate 0.01 (section "Binarized MNIST"), with sums of squares that start at 0."""
         return keras.optimizers.Adagrad(0.01, initial_accumulator_value=0.0, epsilon=1e-6)
 
     # --- learning ---
@@ -157,12 +158,12 @@ class MADE(Model):
         return self._combined(x, "mixture", self.mask_count)
 
     def objective(self, x, y, y_pred, sample_weight, training):
-        """Mean negative log-likelihood in nats (equation 3)."""
+        """Mean negative log-likelihood in nats."""
         rows = ops.ones_like(y_pred) if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         return -ops.mean(rows * y_pred)
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """`zoo.Model.fit`, in batches of 100 (section 6) unless `batch_size` or a dataset says otherwise."""
+        """`zoo.Model.fit`, in batches of 100 (section "Experiments") unless `batch_size` or a dataset says otherwise."""
         if batch_size is None and hasattr(x, "shape"):
             batch_size = BATCH_SIZE
         return super().fit(x, y, batch_size=batch_size, **kwargs)
@@ -324,7 +325,7 @@ class MADE(Model):
 
     @checked
     def impute(self, x: Inputs, missing: Numbers, observed_first: Flag | None = None, mask: Index | None = None, seed: Index | None = None):
-        """Draw missing values (section 4.3).
+        """Draw missing values (order-agnostic training).
 
         Args:
             x: array `(n, dimensions)` of 0 and 1; what stands in missing places is not read.
@@ -370,9 +371,7 @@ class MADE(Model):
             ValueError: if `x` is not binary, `missing` has another shape, or the model has fewer `masks`.
         """
         x, missing = np.asarray(x, "float32"), self._missing(missing, len(x))
-        first = self._is_observed_first(observed_first)
-
-        count = self._first_masks(masks)
+        first, count = self._is_observed_first(observed_first), self._first_masks(masks)
 
         def score(x, given):
             # noise decides nothing where all values are put in
@@ -552,10 +551,8 @@ def _in_batches(run, batch_size, *arrays, shared=()):
 
 def _check_sizes(dimensions, units, masks, ensemble):
     """Raise unless the sizes make a network and an ensemble."""
-    if dimensions < 2:
-        raise ValueError(f"`dimensions` must be at least 2. Received: {dimensions}")
-    if not units or min(units) < 1:
-        raise ValueError(f"`units` must hold the size of at least one hidden layer. Received: {tuple(units)}")
-    for name, value in (("masks", 1 if masks is None else masks), ("ensemble", ensemble)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+    arguments.count("dimensions", dimensions, low=2)
+    for size in arguments.listed("units", units, "sizes of the hidden layers"):
+        arguments.count("units", size)
+    arguments.count("masks", 1 if masks is None else masks)
+    arguments.count("ensemble", ensemble)

@@ -1,6 +1,7 @@
 """Dense layers with masks on their weights, and masks that make a network autoregressive.
 
-Paper: Germain, Gregor, Murray, Larochelle 2015, "MADE: Masked Autoencoder for Distribution Estimation", arXiv 1502.03509, section 4.
+Paper: Germain, Gregor, Murray, Larochelle 2015, "MADE: Masked Autoencoder for Distribution Estimation",
+arXiv 1502.03509, its section on masked autoencoders.
 
 Each unit of a network has a degree: an input its place in the ordering, 1 to D, a hidden unit the number of the first inputs that it may
 see, 1 to D - 1. `draw_degrees` draws them, `degree_mask` makes the mask between two layers of them.
@@ -21,7 +22,7 @@ class MaskedDense(keras.layers.Layer):
         activation: name or function.
         use_bias: whether to add `b`.
         conditioning: a second kernel `U` under the same mask, for inputs that are all one, tells units which connections they have:
-            `activation(x (W * M) + 1 (U * M) + b)` (section 4.4).
+            `activation(x (W * M) + 1 (U * M) + b)` (connectivity-agnostic training).
         kernel_initializer: name or initializer, of both kernels, before the mask.
         **kwargs: of `keras.layers.Layer`.
 
@@ -86,7 +87,7 @@ class MaskedDense(keras.layers.Layer):
 
 
 def degree_mask(before, after, strict=False):
-    """Mask between two layers: a connection is there if its unit sees no more inputs than the unit it leads to (equations 12 and 13).
+    """Mask between two layers: a connection is there if its unit sees no more inputs than the unit it leads to.
 
     Args:
         before: degrees `(features,)`.
