@@ -42,7 +42,8 @@ random in each image; the score is the log-probability of the true values under 
 for each image, orderings with the observed pixels first ({MASKS_FOR_MISSING} of them averaged); the model of one mask can only follow its
 ordering and put observed pixels in as they come. The product of masks multiplies the conditionals of 8 masks that share an ordering and
 normalises each; over different orderings it cannot be normalised for 784 pixels. Sharpened beyond that (a power of 1.5) it lost nearly
-six nats on validation images: masks that share their weights err together."""
+six nats on validation images: masks that share their weights err together. The mixture on the small set has the best of six sizes and two
+smoothings on the rows that do not train, more tries than MADE had."""
 CHOICES = [
     Choice(
         "binarised MNIST, validation images, seed 0",
@@ -52,8 +53,8 @@ CHOICES = [
     ),
     Choice(
         "UCI digits, 250 rows that do not train, seed 0",
-        "rates 0.03 for one mask and 0.1 for 32, of 0.01, 0.03 and 0.1; 100 components of 50, 100 and 200",
-        {"one mask": 3, "32 masks": 3, "mixture of Bernoullis": 3},
+        "rates 0.03 for one mask and 0.1 for 32, of 0.01, 0.03 and 0.1",
+        {"one mask": 3, "32 masks": 3},
     ),
 ]
 
