@@ -351,6 +351,18 @@ ENTRIES = (
         "Proposes objects: for a patch, the mask of the object at its centre and a score that there is one.",
     ),
     Entry(
+        48,
+        "MADE",
+        "made",
+        "MADE",
+        "density estimation",
+        "MADE: Masked Autoencoder for Distribution Estimation",
+        "Germain et al.",
+        2015,
+        "1502.03509",
+        "An autoencoder whose masks make it a distribution: exact likelihoods in one pass, samples, and missing values filled in.",
+    ),
+    Entry(
         52,
         "DilatedContextNet",
         "dilated_context_net",

@@ -404,6 +404,8 @@ class Model(keras.Model):
         x, y = self.prepared(x, y) if self._auto_loss or is_stream(x) else (self.prepared(x)[0], y)
         if weights is not None and not is_stream(x):
             _check_rows({**_by_name(self.input_fields(), x), "sample_weight": weights})
+            # Keras drops weights of data without targets
+            y = np.zeros(len(weights), "float32") if y is None else y
         return x, y
 
     def _for_validation(self, data):

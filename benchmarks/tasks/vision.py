@@ -313,6 +313,24 @@ def task_dcgan():
     )
 
 
+def task_made():
+    """Digits in black and white; the trivial answer is pixels that know nothing of each other."""
+    x, _, x_test = datasets.binarized_mnist()
+    model = applications.MADE()
+    p = (x.sum(0) + 1) / (len(x) + 2)
+    trivial = float(-(x_test[:500] * np.log(p) + (1 - x_test[:500]) * np.log1p(-p)).sum(1).mean())
+
+    def score():
+        return "nats", float(-model.log_likelihood(x_test[:500]).mean()), trivial, False
+
+    return Task(
+        model,
+        {"x": x, "epochs": 4},
+        score,
+        {"sample": lambda: model.sample(64), "impute": lambda: model.impute(x_test[:64], np.arange(784) % 2)},
+    )
+
+
 def _frechet(first, second):
     """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
     from scipy import linalg

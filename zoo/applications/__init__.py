@@ -24,6 +24,7 @@ from zoo.applications.jsma import JSMA as JSMA
 from zoo.applications.light_fm import LightFM as LightFM
 from zoo.applications.lrp import LRP as LRP
 from zoo.applications.lsuv_net import LSUVNet as LSUVNet
+from zoo.applications.made import MADE as MADE
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
 from zoo.applications.natural_pre_images import NaturalPreImages as NaturalPreImages

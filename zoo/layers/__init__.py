@@ -11,6 +11,9 @@ from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
 from zoo.layers.grad_layer import finalize as finalize
 from zoo.layers.highway import Highway as Highway
+from zoo.layers.masked_dense import MaskedDense as MaskedDense
+from zoo.layers.masked_dense import degree_mask as degree_mask
+from zoo.layers.masked_dense import draw_degrees as draw_degrees
 from zoo.layers.max_pooling_dropout import MaxPoolingDropout2D as MaxPoolingDropout2D
 from zoo.layers.max_unpooling import MaxPoolingWithArgmax2D as MaxPoolingWithArgmax2D
 from zoo.layers.max_unpooling import MaxUnpooling2D as MaxUnpooling2D
