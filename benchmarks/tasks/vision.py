@@ -334,6 +334,24 @@ def task_dcgan():
     )
 
 
+def task_flow_vae():
+    """Binarised digits: free energy of held-out ones; the trivial code length is that of pixels that are independent."""
+    x, _, x_test = datasets.binarized_mnist()
+    model = applications.FlowVAE()
+    share = np.clip(x.mean(0), 1e-4, 1 - 1e-4)
+    trivial = float(-np.mean(np.sum(x_test * np.log(share) + (1 - x_test) * np.log1p(-share), axis=1)))
+
+    def score():
+        return "free energy, nats", float(model.free_energy(x_test[:2000], seed=0, verbose=0).mean()), trivial, False
+
+    verbs = {
+        "sample": lambda: model.sample(64),
+        "encode": lambda: model.encode(x_test[:64]),
+        "log_likelihood": lambda: model.log_likelihood(x_test[:4], verbose=0),
+    }
+    return Task(model, {"x": x, "epochs": 30}, score, verbs)
+
+
 def _frechet(first, second):
     """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
     from scipy import linalg
