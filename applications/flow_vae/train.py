@@ -22,11 +22,11 @@ from zoo.layers import FlowDensity, PlanarFlow
 from zoo.layers.flow_density import ENERGIES
 from zoo.plots.figure import new_figure
 
-LENGTHS, STARTS, STEPS, DRAWS = (2, 8, 32), 10, 1500, 50000
-SIZES = {"units": 200, "annealing_steps": 0}
-EPOCHS, BATCH, RATES = 6, 100, (1e-4, 2e-4)
+LENGTHS, STARTS, STEPS, DRAWS = (2, 8, 32), 10, 1000, 20000
+SIZES = {"units": 100, "annealing_steps": 0}
+EPOCHS, TRIAL, BATCH, RATES = 4, 2, 100, (2e-4, 4e-4)
 # images whose likelihood is estimated, and samples for each
-IMAGES, SAMPLES = 300, 1000
+IMAGES, SAMPLES = 200, 500
 ARMS = {
     "no flow": {"flow_length": 0},
     "planar, 10": {"flow_length": 10},
@@ -76,11 +76,11 @@ def learnt(options, rate, seed, train, epochs, validation=None):
     return model, history.get("val_loss", [])
 
 
-def chosen_rates(train, validation, epochs):
-    """The better of two rates for each arm, by the validation images, from a start that is not reported."""
+def chosen_rates(train, validation):
+    """The better of two rates for each arm after shorter trainings, by the validation images, from a start that is not reported."""
     best = {}
     for name, options in track(ARMS.items(), "rates"):
-        bounds = {rate: learnt(options, rate, 1000, train, epochs, validation)[1][-1] for rate in RATES}
+        bounds = {rate: learnt(options, rate, 1000, train, TRIAL, validation)[1][-1] for rate in RATES}
         best[name] = min(bounds, key=bounds.get)
         print(f"{name}: {bounds}", flush=True)
     return best
@@ -92,7 +92,7 @@ def images(args):
     epochs, few = (1, 20) if args.quick else (EPOCHS, IMAGES)
     if args.quick:
         train, validation, test = train[:1000], validation[:500], test[:500]
-    rates = dict.fromkeys(ARMS, RATES[0]) if args.quick else chosen_rates(train, validation, epochs)
+    rates = dict.fromkeys(ARMS, RATES[0]) if args.quick else chosen_rates(train, validation[:5000])
     bounds, nats, curves, shipped = {}, {}, {}, None
     for seed in track(args.seeds, "seeds"):
         for name, options in ARMS.items():
@@ -113,7 +113,11 @@ def main():
     divergences, fits = plane(args)
     bounds, nats, curves, rates, shipped = images(args)
     words = ", ".join(f"{name}: {rate:g}" for name, rate in rates.items())
-    choice = Choice("the validation images, one start that is not reported", f"first rate of RMSProp ({words})", dict.fromkeys(ARMS, len(RATES)))
+    choice = Choice(
+        f"5000 validation images, {TRIAL} epochs from a start that is not reported",
+        f"first rate of RMSProp ({words})",
+        dict.fromkeys(ARMS, len(RATES)),
+    )
     evidence.publish(
         shipped,
         args,
@@ -161,12 +165,8 @@ def claims(divergences, bounds, nats, seeds):
             nats,
             "negative log-likelihood, nats",
         ),
-        of_images(
-            "Planar steps beat as many of NICE with orthogonal mixing", "87.5 against 88.6", "planar, 10", "NICE orthogonal, 10"
-        ),
-        of_images(
-            "Planar steps beat as many of NICE with permutations", "better, figure 4", "planar, 10", "NICE permutation, 10"
-        ),
+        of_images("Planar steps beat as many of NICE with orthogonal mixing", "87.5 against 88.6", "planar, 10", "NICE orthogonal, 10"),
+        of_images("Planar steps beat as many of NICE with permutations", "better, figure 4", "planar, 10", "NICE permutation, 10"),
     ]
 
 
