@@ -1,4 +1,4 @@
-"""Normalizing flows against autodiff's Jacobians, the paper's formulas in NumPy, and integrals over the plane; densities fitted to energies."""
+"""Normalizing flows against autodiff's Jacobians, the paper's formulas in NumPy, and integrals over the plane; fits to energies."""
 
 import keras
 import numpy as np

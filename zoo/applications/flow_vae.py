@@ -188,7 +188,6 @@ class FlowVAE(Model):
         return {
             **super().example_calls(),
             "beta": {"step": 3},
-            "latent_fields": {},
             "encode": {"x": x, "samples": 2, **few},
             "decode": {"z": np.zeros((2, self.latent_dim), "float32")},
             "reconstruct": {"x": x, "seed": 1},

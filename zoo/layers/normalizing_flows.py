@@ -6,9 +6,9 @@ appendix A); Dinh, Krueger, Bengio 2014, "NICE: Non-linear Independent Component
 All flows have one interface: `flow(z) -> (z', log_det)` and `flow.inverse(z') -> (z, log_det)`, each with the log-determinant of its own
 Jacobian. If `z` has the density `q`, then `log q'(z') = log q(z) - log_det` (equation 13).
 
-Shapes: points `(..., dim)`, log-determinants `(...)`. A flow has weights of its own, or, with `amortised=True`, takes the parameters of each
-point as a second argument, `(..., parameter_count(dim))`, any numbers; their axes before the last broadcast against those of the points, so
-that `(batch, 1, parameters)` serve `(batch, samples, dim)`.
+Shapes: points `(..., dim)`, log-determinants `(...)`. A flow has its own weights, or, with `amortised=True`, takes the parameters of each
+point as a second argument, `(..., parameter_count(dim))`, any numbers; their axes before the last broadcast against those of the points:
+`(batch, 1, parameters)` serve `(batch, samples, dim)`.
 
 Differences from the papers:
 1. Where w vanishes, the reparametrisation of a planar step divides by 1e-6 in place of |w|^2.
