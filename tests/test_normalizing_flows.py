@@ -104,7 +104,7 @@ def test_radial_steps_are_the_papers():
 def test_couplings_shift_half_of_mixed_coordinates(mixing):
     flow, parameters = flow_with(Coupling, 5, length=1, units=3, mixing=mixing)
     z = RNG.normal(size=(6, 5)).astype("float32")
-    matrix = flow._matrices(5)[0]
+    matrix = flow.mixing_matrices(5)[0]
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(5), atol=1e-12)
     assert (mixing == "permutation") == bool(np.isin(matrix, (0, 1)).all())
     mixed = z @ matrix

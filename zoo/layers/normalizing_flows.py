@@ -294,7 +294,7 @@ class Coupling(NormalizingFlow):
         return ops.concatenate([weights[:, : shape[-1] // 2], ops.zeros_like(weights[:, shape[-1] // 2 :])], axis=-1)
 
     def _constants(self, dim):
-        return [ops.convert_to_tensor(self._matrices(dim), self.compute_dtype)]
+        return [ops.convert_to_tensor(self.mixing_matrices(dim), self.compute_dtype)]
 
     def _forward(self, z, steps):
         kept = z.shape[-1] // 2
@@ -322,8 +322,8 @@ class Coupling(NormalizingFlow):
         hidden = ops.relu(_times(a, first, self.units) + first_bias)
         return _times(hidden, second, second_bias.shape[-1]) + second_bias
 
-    def _matrices(self, dim):
-        """Orthogonal matrices `(length, dim, dim)`."""
+    def mixing_matrices(self, dim):
+        """The orthogonal matrices that points `(..., dim)` are multiplied by from the right, `(length, dim, dim)`, NumPy."""
         rng = np.random.default_rng(self.seed)
         if self.mixing == "permutation":
             return np.stack([np.eye(dim)[rng.permutation(dim)] for _ in range(self.length)])
