@@ -20,14 +20,15 @@ DIM, LENGTH, POINTS, STEPS, BATCH = 40, 40, 1000, 300, 256
 
 
 class Target(torch.nn.Module):
-    """The energy 2 of the paper without walls, as normflows takes it."""
+    """The energy as normflows takes it."""
 
     def log_prob(self, z):
+        """Up to a constant."""
         return -energy(z, torch.sin)
 
 
 def energy(z, sin=ops.sin):
-    """A band along a sine, held together by a wide normal density across."""
+    """A band along a sine, like the paper's energy 2, that a wide normal density holds together."""
     return 0.5 * ((z[:, 1] - sin(2 * np.pi * z[:, 0] / 4)) / 0.4) ** 2 + 0.5 * (z[:, 0] / 3) ** 2
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Flag, Index, Numbers, checked
+from zoo.arguments import Count, Index, Number, Numbers, Verbose, checked
 
 LOG_2_PI = math.log(2 * math.pi)
 # points of a verb at a time
@@ -70,7 +70,7 @@ class FlowDensity(keras.layers.Layer):
         batch_size: Count = 256,
         optimizer=None,
         annealing_steps: Index | None = None,
-        verbose: Flag | Index = 1,
+        verbose: Verbose = 1,
     ):
         """Lower the reverse divergence, KL(q || exp(-energy) / Z), up to the constant log Z.
 
@@ -143,7 +143,8 @@ class FlowDensity(keras.layers.Layer):
             raise ValueError(f"`z` must have shape (n, {self.dim}). Received: {z.shape}")
         return self._in_rows("log_prob", self._log_prob, z.astype("float32"))[0]
 
-    def divergence(self, energy, samples=100000, seed=0, low=-6.0, high=6.0):
+    @checked
+    def divergence(self, energy, samples: Count = 100000, seed: Index = 0, low: Number = -6.0, high: Number = 6.0) -> float:
         """KL(q || exp(-energy) / Z) in nats for two coordinates: the mean over draws, and log Z by numerical integration.
 
         Args:
