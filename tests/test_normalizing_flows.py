@@ -205,6 +205,7 @@ def test_refusals():
         (lambda: PlanarFlow(amortised=True)(np.zeros((2, 3)), np.zeros((2, 6))), "parameters"),
         (lambda: FlowDensity(dim=0), "dim"),
         (lambda: FlowDensity(PlanarFlow(amortised=True)), "flow"),
+        (lambda: FlowDensity("planar"), "flow"),
         (lambda: FlowDensity().fit(3), "energy"),
         (lambda: FlowDensity().fit(lambda z: z), "energy"),
         (lambda: FlowDensity().fit(fd.ring_energy, steps=0), "steps"),

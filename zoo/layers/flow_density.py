@@ -16,6 +16,7 @@ from keras import ops
 
 from zoo import arguments, autodiff
 from zoo.arguments import Count, Index, Number, Numbers, Verbose, checked
+from zoo.layers.normalizing_flows import NormalizingFlow
 
 LOG_2_PI = math.log(2 * math.pi)
 # points of a verb at a time
@@ -36,15 +37,15 @@ class FlowDensity(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the flow is amortised, or `dim` is not positive.
+        ValueError: if `flow` is no flow or amortised, or `dim` is not positive.
     """
 
     def __init__(self, flow=None, dim=2, **kwargs):
         super().__init__(**kwargs)
         if dim < 1:
             raise ValueError(f"`dim` must be at least 1. Received: {dim}")
-        if flow is not None and flow.amortised:
-            raise ValueError("`flow` must have weights of its own. Received: an amortised flow")
+        if flow is not None and (not isinstance(flow, NormalizingFlow) or flow.amortised):
+            raise ValueError(f"`flow` must be a flow of `zoo.layers` with weights of its own, or None. Received: {flow!r}")
         self.flow, self.dim = flow, dim
         self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros")
         self.log_scale = self.add_weight(name="log_scale", shape=(dim,), initializer="zeros")

@@ -182,7 +182,7 @@ class PlanarFlow(NormalizingFlow):
     def _forward(self, z, steps):
         def bend(z, step):
             u, w, b, wu = step
-            h = ops.tanh(ops.sum(w * z, axis=-1, keepdims=True) + b)
+            h = ops.tanh(_dot(w, z) + b)
             return z + u * h, (1 - h * h) * wu
 
         z, slopes = autodiff.scan(bend, z, steps)
@@ -191,7 +191,7 @@ class PlanarFlow(NormalizingFlow):
     def _step_back(self, z, step):
         # a + (w u) tanh(a + b) = w z_after rises with a = w z_before
         u, w, b, wu = step
-        after = ops.sum(w * z, axis=-1, keepdims=True)
+        after = _dot(w, z)
         a = _root(lambda a: a + wu * ops.tanh(a + b) - after, after, ops.abs(wu))
         z = z - u * ops.tanh(a + b)
         return z, z
@@ -336,6 +336,11 @@ def _times(x, matrix, columns):
     """`x` `(..., rows)` times matrices that are given as rows of numbers `(..., rows * columns)`."""
     matrix = ops.reshape(matrix, (*ops.shape(matrix)[:-1], x.shape[-1], columns))
     return ops.matmul(x, matrix) if len(matrix.shape) == 2 else ops.squeeze(ops.matmul(x[..., None, :], matrix), -2)
+
+
+def _dot(w, z):
+    """w z for points `(..., dim)` and their own vectors, or one for all `(dim,)`, which is faster; the last axis stays."""
+    return ops.matmul(z, w[:, None]) if len(w.shape) == 1 else ops.sum(w * z, axis=-1, keepdims=True)
 
 
 def _with_axes(part, axes):
