@@ -165,7 +165,7 @@ def claims(divergences, bounds, nats, seeds):
             f"A planar flow of {long} steps fits the four energies better than one of {short}",
             "seen in figure 3",
             "the paper's four energies, mean",
-            "KL(q || p), nats",
+            "KL of q from p, nats",
             False,
             f"{short} steps",
             by_length[short].tolist(),
