@@ -9,7 +9,8 @@ Shapes: pixels `(batch, input_dim)`, 0 or 1 -> a dict with a draw `z` `(batch, l
 log-density, and `logits` `(batch, input_dim)` of the pixels.
 
 Differences from the paper:
-1. RMSProp's rate is 1e-4 where the paper has 1e-5 and 500,000 updates; `default_optimizer` says why.
+1. RMSProp's rate is 1e-4 where the paper has 1e-5 and 500,000 updates; `default_optimizer` says why. Annealing takes a
+   tenth of the paper's 10,000 updates for it.
 2. Ten steps of flow by default; the paper has 10, 20, 40 and 80.
 3. The paper does not say what the couplings of NICE are. Here the encoder gives the weights of a small network for each, see
    `zoo.layers.Coupling`; with two hidden units it has about as many as a planar step.
@@ -71,7 +72,7 @@ class FlowVAE(Model):
         flow_length=10,
         amortised=True,
         coupling_units=2,
-        annealing_steps=10000,
+        annealing_steps=1000,
         **kwargs,
     ):
         super().__init__(**kwargs)
