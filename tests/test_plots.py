@@ -44,3 +44,18 @@ def test_learning_curves_average_seeds_that_stop_early():
     figure = plots.learning_curves([{"ours": [([1, 2, 3], [0, 2, 4]), ([1, 2], [2, 2])]}], threshold=3)
     mean = figure.axes[0].lines[2]
     np.testing.assert_allclose(mean.get_ydata(), [1, 2, 3])
+
+
+def test_densities_are_drawn_upright():
+    def log_density(z):
+        return -0.5 * np.sum((z - np.array([2.0, -1.0])) ** 2, axis=1) - 700.0
+
+    figure = plots.densities({"a row": [log_density, log_density]}, ["one", "two"], points=41)
+    picture = figure.axes[0].images[0]
+    values = picture.get_array()
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert values.max() == 1 and (row, column) == (15, 30) and picture.origin == "lower"
+    assert figure.axes[0].get_ylabel() == "a row" and figure.axes[1].get_title() == "two"
+    for rows in ({}, {"a": []}, {"a": [log_density], "b": []}):
+        with pytest.raises(ValueError, match="`rows`.*Received"):
+            plots.densities(rows)

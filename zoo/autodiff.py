@@ -135,6 +135,29 @@ def hvp(function, x, vector):
     return jvp(lambda point: grad(function, point), x, vector)[1]
 
 
+def scan(function, carry, xs):
+    """Go through the rows of `xs` one after the other, as `jax.lax.scan` does; can be differentiated, also under XLA.
+
+    A loop on JAX, which compiles each row of an unrolled one anew. Unrolled on TensorFlow, whose loops are slow and whose XLA cannot
+    differentiate them.
+
+    Args:
+        function: takes the carry and a list with one row of each array, returns the carry (of the same shape) and a tensor.
+        carry: tensor at the start.
+        xs: list of tensors `(steps, ...)`.
+
+    Returns:
+        The carry at the end, and the tensors of all steps, stacked `(steps, ...)`.
+    """
+    if BACKEND == "jax":
+        return jax.lax.scan(function, carry, xs)
+    found = []
+    for row in zip(*(tf.unstack(x) for x in xs)):
+        carry, y = function(carry, list(row))
+        found.append(y)
+    return carry, tf.stack(found)
+
+
 def per_replica(loss):
     """`loss` divided by the replicas in sync, as Keras does for its own losses but not for an overridden `compute_loss`."""
     if BACKEND == "tensorflow":

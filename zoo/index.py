@@ -63,6 +63,18 @@ ENTRIES = (
         "Noise on the gradients of any optimizer lets very deep networks learn from poor starts.",
     ),
     Entry(
+        5,
+        "FlowVAE",
+        "flow_vae",
+        "Normalizing flows",
+        "image synthesis",
+        "Variational Inference with Normalizing Flows",
+        "Rezende & Mohamed",
+        2015,
+        "1505.05770",
+        "A variational autoencoder whose posterior is bent by planar, radial or coupling steps, so that its bound is tighter.",
+    ),
+    Entry(
         6,
         "RobustOptimization",
         "robust_optimization",

@@ -313,15 +313,19 @@ def task_dcgan():
     )
 
 
+def _independent_pixels(x, x_test):
+    """Nats of a held-out image if pixels know nothing of each other."""
+    p = (x.sum(0) + 1) / (len(x) + 2)
+    return float(-(x_test * np.log(p) + (1 - x_test) * np.log1p(-p)).sum(1).mean())
+
+
 def task_made():
     """Digits in black and white; the trivial answer is pixels that know nothing of each other."""
     x, _, x_test = datasets.binarized_mnist()
     model = applications.MADE()
-    p = (x.sum(0) + 1) / (len(x) + 2)
-    trivial = float(-(x_test[:500] * np.log(p) + (1 - x_test[:500]) * np.log1p(-p)).sum(1).mean())
 
     def score():
-        return "nats", float(-model.log_likelihood(x_test[:500]).mean()), trivial, False
+        return "nats", float(-model.log_likelihood(x_test[:500]).mean()), _independent_pixels(x, x_test[:500]), False
 
     return Task(
         model,
@@ -329,6 +333,23 @@ def task_made():
         score,
         {"sample": lambda: model.sample(64), "impute": lambda: model.impute(x_test[:64], np.arange(784) % 2)},
     )
+
+
+def task_flow_vae():
+    """Binarised digits: free energy of held-out ones; the trivial code length is that of pixels that are independent."""
+    x, _, x_test = datasets.binarized_mnist()
+    model = applications.FlowVAE()
+    seen = x_test[:2000]
+
+    def score():
+        return "free energy, nats", float(model.free_energy(seen, seed=0, verbose=0).mean()), _independent_pixels(x, seen), False
+
+    verbs = {
+        "sample": lambda: model.sample(64),
+        "encode": lambda: model.encode(x_test[:64]),
+        "log_likelihood": lambda: model.log_likelihood(x_test[:4], verbose=0),
+    }
+    return Task(model, {"x": x, "epochs": 30}, score, verbs)
 
 
 def _frechet(first, second):

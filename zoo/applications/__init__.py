@@ -18,6 +18,7 @@ from zoo.applications.drrn import DRRN as DRRN
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
 from zoo.applications.elu_net import ELUNet as ELUNet
+from zoo.applications.flow_vae import FlowVAE as FlowVAE
 from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.jsma import JSMA as JSMA

@@ -6,6 +6,7 @@ from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
 from zoo.layers.dilated_context import DilatedContext as DilatedContext
 from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation
 from zoo.layers.feature_sum import FeatureSum as FeatureSum
+from zoo.layers.flow_density import FlowDensity as FlowDensity
 from zoo.layers.free_log_std import FreeLogStd as FreeLogStd
 from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
@@ -20,6 +21,9 @@ from zoo.layers.max_unpooling import MaxUnpooling2D as MaxUnpooling2D
 from zoo.layers.mean_field import MeanFieldCRF as MeanFieldCRF
 from zoo.layers.monte_carlo_dropout import MonteCarloDropout as MonteCarloDropout
 from zoo.layers.monte_carlo_dropout import dropout_moments as dropout_moments
+from zoo.layers.normalizing_flows import Coupling as Coupling
+from zoo.layers.normalizing_flows import PlanarFlow as PlanarFlow
+from zoo.layers.normalizing_flows import RadialFlow as RadialFlow
 from zoo.layers.one_hot_convolution import OneHotConvolution as OneHotConvolution
 from zoo.layers.permutohedral import PermutohedralLattice as PermutohedralLattice
 from zoo.layers.permutohedral import exact_filter as exact_filter

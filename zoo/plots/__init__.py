@@ -3,6 +3,8 @@
 from zoo.plots.activations import mean_activations as mean_activations
 from zoo.plots.attention import attention_hops as attention_hops
 from zoo.plots.bars import bars as bars
+from zoo.plots.densities import densities as densities
+from zoo.plots.densities import draw_densities as draw_densities
 from zoo.plots.embedding import embedding as embedding
 from zoo.plots.heatmaps import draw_heatmaps as draw_heatmaps
 from zoo.plots.heatmaps import heatmaps as heatmaps
