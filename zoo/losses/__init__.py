@@ -9,6 +9,8 @@ from zoo.losses.deep_lda import lda_statistics as lda_statistics
 from zoo.losses.gram import content_loss as content_loss
 from zoo.losses.gram import gram_matrix as gram_matrix
 from zoo.losses.gram import style_loss as style_loss
+from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy as maximum_mean_discrepancy
+from zoo.losses.maximum_mean_discrepancy import median_bandwidth as median_bandwidth
 from zoo.losses.natural_images import alpha_norm as alpha_norm
 from zoo.losses.natural_images import total_variation as total_variation
 from zoo.losses.ranking import Positives as Positives
