@@ -159,6 +159,18 @@ ENTRIES = (
         "(Double) DQN that replays surprising transitions more often, with importance weights against the bias.",
     ),
     Entry(
+        14,
+        "EarlyInference",
+        "early_inference",
+        "Early inference in energy-based models",
+        "classification",
+        "Early Inference in Energy-Based Models Approximates Back-Propagation",
+        "Bengio, Fischer",
+        2015,
+        "1510.02777",
+        "Settles into a state of low energy; when its outputs are nudged, its first moves carry errors back, and teach it.",
+    ),
+    Entry(
         15,
         "TRPO",
         "trpo",

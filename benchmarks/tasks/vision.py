@@ -75,6 +75,15 @@ def _classification(cls, data, fit, standardised=False, **arguments):
     return Task(model, {"x": x, "y": y, **fit}, _accuracy(model, x_test, y_test, majority(y, y_test)))
 
 
+def task_early_inference():
+    """Digits, learned without back-propagation."""
+    (x, y), (x_test, y_test) = mnist()
+    model = applications.EarlyInference()
+    push = {"x": x_test[:64], "y": y_test[:64]}
+    verbs = {"classify": lambda: model.classify(x_test[:64]), "early_inference": lambda: model.early_inference(**push)}
+    return Task(model, {"x": x, "y": y}, _accuracy(model, x_test, y_test, majority(y, y_test)), verbs)
+
+
 def task_elu_net():
     """Digits, the network of eight layers."""
     return _classification(applications.ELUNet, mnist(), {"batch_size": 64, "epochs": 4})

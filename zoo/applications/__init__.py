@@ -17,6 +17,7 @@ from zoo.applications.doctor_ai import DoctorAI as DoctorAI
 from zoo.applications.drrn import DRRN as DRRN
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
+from zoo.applications.early_inference import EarlyInference as EarlyInference
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.flow_vae import FlowVAE as FlowVAE
 from zoo.applications.grad_net import GradNet as GradNet
