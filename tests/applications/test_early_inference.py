@@ -86,12 +86,15 @@ def test_first_changes_are_back_propagated_errors(model):
         assert np.nanmin(cosines, initial=1) > 0.98
 
 
-def test_early_changes_against_numpy(model):
+@pytest.mark.parametrize(("nudge", "step_size", "steps"), [(0.8, 0.5, 9), (1e-3, 0.01, 4)])
+def test_early_changes_against_numpy(model, nudge, step_size, steps):
+    """Against differences in double precision, also where single precision would leave nothing of them."""
     start = settled(model, 200)
-    expected = settled(model, 4, None, start, 0.2, 0.3, np.eye(3)[Y])
-    found = model.early_inference(X, Y, nudge=0.3, steps=4, step_size=0.2)
-    for name, before, after in zip(model.layer_names, start, expected):
-        np.testing.assert_allclose(found[name], after - before, atol=2e-4)
+    free = settled(model, steps, None, start, step_size)
+    pulled = settled(model, steps, None, start, step_size, nudge, np.eye(3)[Y])
+    found = model.early_inference(X, Y, nudge=nudge, steps=steps, step_size=step_size)
+    for name, before, after in zip(model.layer_names, free, pulled):
+        np.testing.assert_allclose(found[name], after - before, rtol=1e-3, atol=1e-3 * np.abs(after - before).max() + 1e-30)
 
 
 def test_errors_are_the_chain_rule_through_the_fixed_point_equation():
@@ -147,6 +150,10 @@ def test_fit_learns_and_weights_count():
     [
         ({"activation": "relu"}, "activation"),
         ({"hidden_units": ()}, "hidden_units"),
+        ({"hidden_units": (10.5,)}, "hidden_units"),
+        ({"hidden_units": 100}, "hidden_units"),
+        ({"input_shape": (None, 3)}, "input_shape"),
+        ({"hidden_units": (5, 5, 5, 5)}, "nudged_steps"),
         ({"step_size": 1.5}, "step_size"),
         ({"nudge": 0.0}, "nudge"),
         ({"num_classes": 1}, "num_classes"),
@@ -161,3 +168,10 @@ def test_constructor_refuses(config, name):
 def test_states_must_be_those_of_all_layers():
     with pytest.raises(ValueError, match="`states` must be a dict with hidden_0, hidden_1, output"):
         network().energy(X, {"output": np.zeros((6, 3))})
+    model = network(free_steps=5)
+    with pytest.raises(ValueError, match="`states` must have 1 rows"):
+        model.speed(X[:1], model.relax(X))
+    with pytest.raises(ValueError, match='`loss` must be "auto"'):
+        model.compile(loss="mse")
+    with pytest.raises(ValueError, match="`nudge` must not be 0"):
+        model.early_inference(X, Y, nudge=0)

@@ -17,7 +17,8 @@ Differences from the paper:
 2. Learning is by the later paper's two phases, with its settings for MNIST, and one rate for all layers.
 3. Training starts each batch from states of zero, where the later paper's code keeps the states of every image.
 4. What `early_inference` gives is the change under the nudge less the change without it, so that a state which has not quite settled does
-   not count.
+   not count. It is carried from step to step as a number of its own: as a difference of states, float32 would lose it.
+5. The paper's rule for one synapse, the rate before it times the change of the state behind it, is not among what learns here.
 """
 
 from typing import Annotated
@@ -76,10 +77,12 @@ class EarlyInference(Model):
         arguments.one_of("activation", activation, RATES)
         arguments.number("step_size", step_size, above=0, high=1)
         arguments.number("nudge", nudge, above=0)
-        for name, value, least in (("num_classes", num_classes, 2), ("free_steps", free_steps, 1), ("nudged_steps", nudged_steps, 1)):
-            arguments.count(name, value, least)
-        if not hidden_units or min(hidden_units) < 1:
-            raise ValueError(f"`hidden_units` must hold the size of at least one layer. Received: {tuple(hidden_units)}")
+        for name, sizes in (("input_shape", input_shape), ("hidden_units", hidden_units)):
+            for size in arguments.listed(name, sizes, "a list of sizes"):
+                arguments.count(name, size)
+        least = {"num_classes": (num_classes, 2), "free_steps": (free_steps, 1), "nudged_steps": (nudged_steps, len(hidden_units) + 1)}
+        for name, (value, low) in least.items():
+            arguments.count(name, value, low)
         self.input_shape, self.num_classes, self.hidden_units = input_shape, num_classes, hidden_units
         self.activation, self.step_size, self.free_steps = activation, step_size, free_steps
         self.nudge, self.nudged_steps = nudge, nudged_steps
@@ -148,6 +151,13 @@ class EarlyInference(Model):
         """Plain gradient steps at rate 0.1."""
         return keras.optimizers.SGD(0.1)
 
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+        """`zoo.Model.compile`; only the optimizer and its options are free, since learning is the contrast of two phases."""
+        for name, value in (("loss", loss), ("metrics", metrics)):
+            if value is not None and not (isinstance(value, str) and value == "auto"):
+                raise ValueError(f'`{name}` must be "auto": learning follows no other. Received: {arguments.shown(value)}')
+        super().compile(optimizer, loss, metrics, **kwargs)
+
     # --- dynamics ---
 
     def call(self, x, training=False):
@@ -176,13 +186,16 @@ class EarlyInference(Model):
 
     def _speed(self, drive, states, kernels, biases):
         """R(s) - s, the slope of the energy downwards."""
-        rates, slopes, moves = [self._rate(s) for s in states], [self._slope(s) for s in states], []
-        for k, state in enumerate(states):
-            total = drive if k == 0 else ops.matmul(rates[k - 1], kernels[k]) + biases[k]
-            if k + 1 < len(states):
-                total = total + ops.matmul(rates[k + 1], ops.transpose(kernels[k + 1]))
-            moves.append(slopes[k] * total - state)
-        return moves
+        totals = self._totals(drive, states, kernels, biases)
+        return [self._slope(state) * total - state for state, total in zip(states, totals)]
+
+    def _totals(self, drive, states, kernels, biases):
+        """What each unit is given by its bias and its neighbours."""
+        rates, totals = [self._rate(s) for s in states], [drive]
+        for k in range(1, len(states)):
+            totals.append(ops.matmul(rates[k - 1], kernels[k]) + biases[k])
+            totals[k - 1] = totals[k - 1] + ops.matmul(rates[k], ops.transpose(kernels[k]))
+        return totals
 
     def _rate(self, state):
         """rho(s)."""
@@ -217,6 +230,47 @@ class EarlyInference(Model):
 
     def _flat(self, x):
         return ops.reshape(ops.cast(x, "float32"), (ops.shape(x)[0], int(np.prod(self.input_shape))))
+
+    def _changes(self, x, states, steps, step_size, nudge, targets):
+        """By how much a pull on the outputs changes states in further steps, as differences that float32 does not round away."""
+        kernels, biases = ([ops.stop_gradient(ops.convert_to_tensor(v)) for v in group] for group in (self.kernels, self.biases))
+        drive = ops.matmul(self._flat(x), kernels[0]) + biases[0]
+
+        def step(_, carry):
+            states, changes = (list(part) for part in carry)
+            totals = self._totals(drive, states, kernels, biases)
+            rates, more = [self._rate(s) for s in states], [self._rate_change(s, d) for s, d in zip(states, changes)]
+            after, changed = [], []
+            for k, (s, d) in enumerate(zip(states, changes)):
+                total = ops.zeros_like(s) if k == 0 else ops.matmul(more[k - 1], kernels[k])
+                if k + 1 < len(states):
+                    total = total + ops.matmul(more[k + 1], ops.transpose(kernels[k + 1]))
+                move = self._slope(s) * total + self._slope_change(rates[k], more[k]) * (totals[k] + total) - d
+                if k + 1 == len(states):
+                    move = move - nudge * (s + d - targets)
+                free, d = s + step_size * (self._slope(s) * totals[k] - s), d + step_size * move
+                after.append(self._within(free))
+                is_open = ops.equal(after[-1], free) & ops.equal(self._within(free + d), free + d)
+                changed.append(ops.where(is_open, d, self._within(free + d) - after[-1]))
+            return tuple(after), tuple(changed)
+
+        start = tuple(ops.stop_gradient(s) for s in states)
+        return list(ops.fori_loop(0, steps, step, (start, tuple(ops.zeros_like(s) for s in start)))[1])
+
+    def _rate_change(self, state, change):
+        """rho(s + d) - rho(s), to the precision of d."""
+        if self.activation == "hard_sigmoid":
+            # of states in [0, 1], as they are
+            return change
+        half = 0.5 if self.activation == "sigmoid" else 1.0
+        both = ops.tanh(half * state) * ops.tanh(half * (state + change))
+        return half * ops.tanh(half * change) * (1 - both)
+
+    def _slope_change(self, rate, change):
+        """rho'(s + d) - rho'(s) by rates and their changes."""
+        if self.activation == "hard_sigmoid":
+            return ops.zeros_like(change)
+        return change * (1 - 2 * rate - change) if self.activation == "sigmoid" else -change * (2 * rate + change)
 
     # --- learning ---
 
@@ -261,14 +315,14 @@ class EarlyInference(Model):
     @checked
     def energy(self, x: Inputs, states: States | None = None) -> np.ndarray:
         """Energy `(n,)` of inputs `(n, *input_shape)` with states as `relax` gives them, which it does by default."""
-        states = self.relax(x) if states is None else states
+        states = self._states(x, states)
         run = self._compiled("energy", lambda x, *states: self._energy(x, states))
         return _in_chunks(run, [x, *(states[name] for name in self.layer_names)])[0]
 
     @checked
     def speed(self, x: Inputs, states: States | None = None) -> dict[str, np.ndarray]:
         """ds/dt = R(s) - s, per layer `(n, units)`, of states as `relax` gives them; zero at a fixed point."""
-        states = self.relax(x) if states is None else states
+        states = self._states(x, states)
 
         def speed(x, *states):
             drive = ops.matmul(self._flat(x), self.kernels[0]) + self.biases[0]
@@ -291,20 +345,21 @@ class EarlyInference(Model):
         Args:
             x: array `(n, *input_shape)` in [0, 1].
             y: classes `(n,)`.
-            nudge: strength of the pull; changes grow with it, and those of layer k before the outputs with `step_size ** (k + 1)`: too
-                small ones are lost in float32.
+            nudge: strength of the pull, not 0.
             steps: how many; by default as many as layers behind the input, the fewest after which the first has moved.
-            step_size: of these steps.
+            step_size: of these steps, at most 1.
             free_steps: steps before them, of the model's own size, that lead to the fixed point.
 
         Returns:
             Layer -> change of its states `(n, units)`.
         """
 
+        if nudge == 0:
+            raise ValueError(f"`nudge` must not be 0. Received: {nudge}")
+        arguments.number("step_size", step_size, above=0, high=1)
+
         def change(x, targets, steps, nudge, step_size, free_steps):
-            start = self._settled(x, free_steps)
-            pulled = self._run_on(x, start, steps, step_size, nudge, targets)
-            return [a - b for a, b in zip(pulled, self._run_on(x, start, steps, step_size))]
+            return self._changes(x, self._settled(x, free_steps), steps, step_size, nudge, targets)
 
         numbers = (steps or len(self.layer_names), np.float32(nudge), np.float32(step_size), free_steps)
         return self._by_layer("early", change, [x, self._targets(y)], *numbers)
@@ -371,6 +426,15 @@ class EarlyInference(Model):
             **super().signatures(),
             "relax": (lambda input: dict(zip(self.layer_names, self._settled(input, self.free_steps))), self.input_fields()),
         }
+
+    def _states(self, x, states):
+        """The given states, which must have a row for each input, or those of `relax`."""
+        if states is None:
+            return self.relax(x)
+        rows = {len(states[name]) for name in self.layer_names}
+        if rows != {len(x)}:
+            raise ValueError(f"`states` must have {len(x)} rows, one for each of `x`. Received: {sorted(rows)}")
+        return states
 
     def _targets(self, y):
         return np.eye(self.num_classes, dtype="float32")[np.asarray(y).reshape(-1)]
