@@ -294,7 +294,12 @@ def test_adapt_takes_the_largest_responses():
     x = model.example_inputs(5)
     model.adapt(x, batch_size=2)
     expected = model.predict(x, verbose=0).max((0, 1, 2))
-    np.testing.assert_allclose(ops.convert_to_numpy(model.responses), np.maximum(expected, 1e-6), rtol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(model.responses), np.maximum(expected, np.median(expected) / 2), rtol=1e-5)
+    kernel, bias = model.network.get_layer("first").get_weights()
+    model.network.get_layer("first").set_weights([kernel, bias - [100, 0, 0, 0]])
+    with pytest.warns(UserWarning, match=r"1 units of 4, such as \[0\]"):
+        model.adapt(x)
+    assert ops.convert_to_numpy(model.responses)[0] == pytest.approx(np.median(expected[1:]) / 2, rel=1e-5)
 
 
 def test_caricatures_have_more_of_the_code():
@@ -311,6 +316,23 @@ def test_caricatures_have_more_of_the_code():
 
 
 # --- measures ---
+
+
+def test_a_uniform_mask_changes_nothing():
+    model = NaturalPreImages(convolutional(activation="relu"), "second", jitter=1)
+    x = 0.3 + 0.3 * model.example_inputs()
+    plain, masked = (model.caricature(x, mask, steps=20, seed=0, verbose=0) for mask in (None, np.float32(0.01)))
+    np.testing.assert_allclose(plain, masked, atol=1e-4)
+
+
+def test_tokens_have_no_middle():
+    image = keras.Input((8, 8, 3))
+    tokens = layers.Reshape((16, 4), name="tokens")(layers.Conv2D(4, 2, strides=2)(image))
+    model = NaturalPreImages(keras.Model(image, layers.Dense(2)(tokens)), "tokens")
+    assert model.receptive_field() == (0, 0, 8, 8)
+    with pytest.raises(ValueError, match="`positions` must be 'all'"):
+        model.maximize([0], steps=2)
+    assert model.maximize([0], "all", steps=2, verbose=0).shape == (1, 8, 8, 3)
 
 
 def test_reconstruction_error():
@@ -387,6 +409,8 @@ def test_refusals():
         ({"mean": (0.5,)}, "mean"),
         ({"mean": (0.5, 0.5, 2.0)}, "mean"),
         ({"bounded": "no"}, "bounded"),
+        ({"mean": ["a"] * 3}, "mean"),
+        ({"alpha": 1000.0}, "alpha"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`"):
             NaturalPreImages(network, **bad)
@@ -399,6 +423,9 @@ def test_refusals():
     x = model.example_inputs()
     for call, name in (
         (lambda: model.invert(), "x"),
+        (lambda: model.invert(x, size=(5, 5)), "size"),
+        (lambda: model.invert(codes=0 * model.predict(x, verbose=0)), "codes"),
+        (lambda: model.invert(x, mask=np.arange(len(x)).reshape(-1, 1, 1, 1)), "mask"),
         (lambda: model.invert(x, codes=model.predict(x, verbose=0)), "x"),
         (lambda: model.invert(codes=np.ones((1, 2, 2, 5))), "codes"),
         (lambda: model.invert(x, mask=np.ones(4)), "mask"),

@@ -22,6 +22,7 @@ Differences from the paper:
 6. L-BFGS is an addition; each image has its own search, without jitter, and within the range instead of the ball.
 """
 
+import warnings
 from functools import partial
 from typing import Literal
 
@@ -107,7 +108,8 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         arguments.one_of("method", method, METHODS)
         arguments.flag("bounded", bounded)
         for name, value in (("alpha", alpha), ("beta", beta)):
-            arguments.number(name, value, low=1)
+            # higher powers overflow float32
+            arguments.number(name, value, low=1, high=30)
         weights = {"alpha_weight": alpha_weight, "tv_weight": tv_weight}
         for name, value in {**weights, "inversion_weight": inversion_weight, "activation_weight": activation_weight}.items():
             arguments.number(name, value, low=0)
@@ -141,7 +143,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
             raise ValueError(f"`input_range` must be a smallest and a larger largest value. Received: {self.input_range}")
         channels = self.image_shape[-1]
         mean = MEAN if channels == 3 else (0.5,) * channels
-        mean = low + (high - low) * np.array(mean) if self.mean is None else np.asarray(self.mean, "float64")
+        mean = low + (high - low) * np.array(mean) if self.mean is None else arguments.numbers("mean", self.mean).astype("float64")
         if mean.shape != (channels,) or not np.all((mean >= low) & (mean <= high)):
             raise ValueError(f"`mean` must be {channels} numbers in {self.input_range}, one a channel. Received: {self.mean}")
         self._center = (255 * (mean - low) / (high - low)).astype("float32")
@@ -231,7 +233,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         Raises:
             ValueError: if an argument cannot be.
         """
-        target, mask, factor = self._to_invert(self._codes(x, batch_size), None)
+        target, mask, factor = self._to_invert(self._codes(x, batch_size), None, "x")
         self._search("distance", target, mask, factor, None, x.shape[1:3], steps, seed, batch_size, verbose, callbacks, log_every)
         return self.history
 
@@ -271,13 +273,15 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         if (x is None) == (codes is None):
             raise ValueError(f"`x` or `codes` must be given, and not both. Received: {'neither' if x is None else 'both'}")
         if x is not None:
+            if size is not None:
+                raise ValueError(f"`size` must be None with `x`, which has its own. Received: {arguments.shown(size)}")
             codes, size = self._codes(x, batch_size), x.shape[1:3]
         else:
             size = self._size(size)
             codes = np.asarray(codes, "float32")
             if codes.shape[1:] != (expected := self.code_shape(size)):
                 raise ValueError(f"`codes` must have shape (batch, {', '.join(map(str, expected))}). Received: {codes.shape}")
-        target, mask, factor = self._to_invert(codes, mask)
+        target, mask, factor = self._to_invert(codes, mask, "codes" if x is None else "x")
         return self._search("distance", target, mask, factor, init, size, steps, seed, batch_size, verbose)
 
     @checked
@@ -320,14 +324,15 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         size = self._size(size)
         top, left, bottom, right = self.receptive_field(size)
         shape = self.code_shape(size)
+        if len(shape) == 2 and positions == "center":
+            raise ValueError(f"`positions` must be 'all' for codes without rows and columns, {shape}. Received: 'center'")
         where = _middle(shape) if positions == "center" else (slice(None),) * (len(shape) - 1)
         target = np.zeros((len(units), *shape), "float32")
         for row, unit in zip(target, units):
             row[(*where, unit)] = 1.0
             row /= row.sum()
         area = (bottom - top) * (right - left) if positions == "center" else size[0] * size[1]
-        largest = np.maximum(ops.convert_to_numpy(self.responses)[units], 1e-6)
-        factor = self.activation_weight * FIELD**2 / area / largest
+        factor = self.activation_weight * FIELD**2 / area / ops.convert_to_numpy(self.responses)[units]
         images = self._search("product", target, np.ones_like(target), factor, init, size, steps, seed, batch_size, verbose)
         return images[:, top:bottom, left:right] if crop else images
 
@@ -356,7 +361,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         """
         codes = np.maximum(self._codes(x, batch_size), 0.0)
         mask = self._mask(mask, codes)
-        factor = self.activation_weight / _squares(codes * mask)
+        factor = self.activation_weight / _squares(codes * mask**0.5, "x")
         return self._search("product", codes, mask, factor, np.asarray(x), x.shape[1:3], steps, seed, batch_size, verbose)
 
     @property
@@ -488,9 +493,9 @@ class NaturalPreImages(TeacherStaysMixin, Model):
             found.append(ops.convert_to_numpy(run(x[rows])))
         return np.concatenate(found)[: len(x)]
 
-    def _to_invert(self, codes, mask):
+    def _to_invert(self, codes, mask, name):
         mask = self._mask(mask, codes)
-        return codes, mask, self.inversion_weight / _squares(codes * mask**0.5)
+        return codes, mask, self.inversion_weight / _squares(codes * mask**0.5, name)
 
     def _mask(self, mask, codes):
         if mask is None:
@@ -508,12 +513,20 @@ class NaturalPreImages(TeacherStaysMixin, Model):
     def adapt(self, x: Inputs, batch_size: Count = 16):
         """Take the largest response of each unit to natural images as what `maximize` measures activations by (section 3.3).
 
+        Few images excite few units: each counts as at least half of the median over the units that respond, and a warning names those that
+        do not.
+
         Args:
             x: `(n, height, width, channels)` in `input_range`, a few hundred photographs or more.
             batch_size: images in one compiled call.
         """
         codes = self._codes(x, batch_size)
-        self.responses.assign(np.maximum(codes.reshape(-1, codes.shape[-1]).max(axis=0), 1e-6))
+        largest = codes.reshape(-1, codes.shape[-1]).max(axis=0)
+        silent = np.flatnonzero(largest <= 0)
+        if len(silent):
+            units = f"{len(silent)} units of {len(largest)}, such as {silent[:5].tolist()}"
+            warnings.warn(f"`x` must hold images that excite the units to maximize. Received: none for {units}", stacklevel=2)
+        self.responses.assign(np.maximum(largest, 0.5 * np.median(largest[largest > 0]) if len(silent) < len(largest) else 1.0))
 
     @checked
     def receptive_field(self, size: Numbers | None = None) -> tuple[int, int, int, int]:
@@ -526,6 +539,9 @@ class NaturalPreImages(TeacherStaysMixin, Model):
             `(top, left, bottom, right)` in pixels, the latter two exclusive.
         """
         size = self._size(size)
+        if len(self.code_shape(size)) == 2:
+            # tokens have no middle
+            return 0, 0, *size
         images = self._as_images(255 * np.random.default_rng(0).random((8, *size, self.image_shape[-1])))
 
         def response(x):
@@ -556,8 +572,12 @@ class NaturalPreImages(TeacherStaysMixin, Model):
         codes, others = self._codes(originals, batch_size), self._codes(x, batch_size)
         codes, others = (found.reshape(len(found), -1) for found in (codes, others))
         if scale is None:
-            scale = _mean_distance(codes) if len(codes) > 1 else float(np.linalg.norm(codes))
-        return np.linalg.norm(others - codes, axis=1) / max(float(scale), 1e-12)
+            scale = _mean_distance(codes) if len(codes) > 1 else 0.0
+            # of copies of one image, too
+            scale = scale or float(np.linalg.norm(codes[0]))
+        if not scale > 0:
+            raise ValueError("`originals` must have codes that are not 0; or give `scale`. Received: such codes")
+        return np.linalg.norm(others - codes, axis=1) / float(scale)
 
     @checked
     def evaluate(self, x: Inputs, originals: Inputs, batch_size: Count = 16) -> dict[str, float]:  # type: ignore[override]
@@ -572,7 +592,7 @@ class NaturalPreImages(TeacherStaysMixin, Model):
             Dict of means: `loss` (the energy), its parts as in `fit`, and `error`, as of `reconstruction_error`.
         """
         _same_shape(x, originals)
-        target, mask, factor = self._to_invert(self._codes(originals, batch_size), None)
+        target, mask, factor = self._to_invert(self._codes(originals, batch_size), None, "originals")
         low, high = self.input_range
         pixels, size, parts = 255 * (np.asarray(x, "float32") - low) / (high - low), tuple(x.shape[1:3]), []
         batch_size = min(batch_size, len(pixels))
@@ -837,8 +857,12 @@ def _middle(shape):
     return tuple(n // 2 for n in shape[:-1])
 
 
-def _squares(codes):
-    return np.maximum(np.sum(np.square(codes, dtype="float64"), axis=tuple(range(1, codes.ndim))), 1e-12).astype("float32")
+def _squares(codes, name):
+    """Squared lengths of codes; an image without a code cannot be sought."""
+    found = np.sum(np.square(codes, dtype="float64"), axis=tuple(range(1, codes.ndim))).astype("float32")
+    if not np.all(found > 0):
+        raise ValueError(f"`{name}` must have codes that are not 0 where `mask` counts. Received: 0 in row {int(np.argmin(found))}")
+    return found
 
 
 def _mean_distance(codes):
