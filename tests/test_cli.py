@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -74,19 +73,14 @@ def test_list_has_one_line_a_method(capsys, monkeypatch, width):
         assert any(text in line for line in lines) == (width >= least), text
 
 
-def test_list_is_fast_and_imports_no_backend():
+def test_list_imports_no_backend():
     script = """
 import sys
 from zoo import cli
 cli.main(["list", "--json"])
 sys.exit(any(name in sys.modules for name in ("keras", "tensorflow", "jax")))
 """
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL).returncode == 0
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.5, times
+    assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL).returncode == 0
 
 
 def test_info(capsys, shipped, monkeypatch):
