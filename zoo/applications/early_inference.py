@@ -172,27 +172,69 @@ class EarlyInference(Model):
 
     def _run_on(self, x, states, steps, step_size, nudge=0.0, targets=0.0):
         """States after further steps, the outputs pulled towards targets; without derivatives."""
-        kernels, biases = ([ops.stop_gradient(ops.convert_to_tensor(v)) for v in group] for group in (self.kernels, self.biases))
-        # the inputs are held, and drive the first layer alike at each step
-        drive = ops.matmul(self._flat(x), kernels[0]) + biases[0]
+        weights = self._held(x)
 
         def step(_, states):
             states = list(states)
-            moves = self._speed(drive, states, kernels, biases)
+            moves = self._speed(states, *weights)
             moves[-1] = moves[-1] - nudge * (states[-1] - targets)
             return tuple(self._within(s + step_size * move) for s, move in zip(states, moves))
 
         return list(ops.fori_loop(0, steps, step, tuple(ops.stop_gradient(s) for s in states)))
 
-    def _speed(self, drive, states, kernels, biases):
+    def _changes(self, x, states, steps, step_size, nudge, targets):
+        """By how much a pull on the outputs changes states in further steps, as differences that float32 does not round away."""
+        drive, kernels, biases = self._held(x)
+
+        def step(_, carry):
+            states, changes = (list(part) for part in carry)
+            rates, more = [self._rate(s) for s in states], [self._rate_change(s, d) for s, d in zip(states, changes)]
+            totals = self._totals(rates, drive, kernels, biases)
+            # inputs and biases do not change
+            added = self._totals(more, 0.0, kernels, [0.0] * len(biases))
+            after, changed = [], []
+            for k, (s, d) in enumerate(zip(states, changes)):
+                move = self._slope(s) * added[k] + self._slope_change(rates[k], more[k]) * (totals[k] + added[k]) - d
+                if k + 1 == len(states):
+                    move = move - nudge * (s + d - targets)
+                free, d = s + step_size * (self._slope(s) * totals[k] - s), d + step_size * move
+                after.append(self._within(free))
+                is_open = ops.equal(after[-1], free) & ops.equal(self._within(free + d), free + d)
+                changed.append(ops.where(is_open, d, self._within(free + d) - after[-1]))
+            return tuple(after), tuple(changed)
+
+        start = tuple(ops.stop_gradient(s) for s in states)
+        return list(ops.fori_loop(0, steps, step, (start, tuple(ops.zeros_like(s) for s in start)))[1])
+
+    def _rate_change(self, state, change):
+        """rho(s + d) - rho(s), to the precision of d."""
+        if self.activation == "hard_sigmoid":
+            # of states in [0, 1], as they are
+            return change
+        half = 0.5 if self.activation == "sigmoid" else 1.0
+        both = ops.tanh(half * state) * ops.tanh(half * (state + change))
+        return half * ops.tanh(half * change) * (1 - both)
+
+    def _slope_change(self, rate, change):
+        """rho'(s + d) - rho'(s) by rates and their changes."""
+        if self.activation == "hard_sigmoid":
+            return ops.zeros_like(change)
+        return change * (1 - 2 * rate - change) if self.activation == "sigmoid" else -change * (2 * rate + change)
+
+    def _held(self, x):
+        """What stays as it is in a run, without derivatives: the drive of the first layer by the inputs, and the weights."""
+        kernels, biases = ([ops.stop_gradient(ops.convert_to_tensor(v)) for v in group] for group in (self.kernels, self.biases))
+        return ops.matmul(self._flat(x), kernels[0]) + biases[0], kernels, biases
+
+    def _speed(self, states, drive, kernels, biases):
         """R(s) - s, the slope of the energy downwards."""
-        totals = self._totals(drive, states, kernels, biases)
+        totals = self._totals([self._rate(s) for s in states], drive, kernels, biases)
         return [self._slope(state) * total - state for state, total in zip(states, totals)]
 
-    def _totals(self, drive, states, kernels, biases):
-        """What each unit is given by its bias and its neighbours."""
-        rates, totals = [self._rate(s) for s in states], [drive]
-        for k in range(1, len(states)):
+    def _totals(self, rates, drive, kernels, biases):
+        """What each unit is given by its bias and its neighbours' rates."""
+        totals = [drive]
+        for k in range(1, len(rates)):
             totals.append(ops.matmul(rates[k - 1], kernels[k]) + biases[k])
             totals[k - 1] = totals[k - 1] + ops.matmul(rates[k], ops.transpose(kernels[k]))
         return totals
@@ -230,47 +272,6 @@ class EarlyInference(Model):
 
     def _flat(self, x):
         return ops.reshape(ops.cast(x, "float32"), (ops.shape(x)[0], int(np.prod(self.input_shape))))
-
-    def _changes(self, x, states, steps, step_size, nudge, targets):
-        """By how much a pull on the outputs changes states in further steps, as differences that float32 does not round away."""
-        kernels, biases = ([ops.stop_gradient(ops.convert_to_tensor(v)) for v in group] for group in (self.kernels, self.biases))
-        drive = ops.matmul(self._flat(x), kernels[0]) + biases[0]
-
-        def step(_, carry):
-            states, changes = (list(part) for part in carry)
-            totals = self._totals(drive, states, kernels, biases)
-            rates, more = [self._rate(s) for s in states], [self._rate_change(s, d) for s, d in zip(states, changes)]
-            after, changed = [], []
-            for k, (s, d) in enumerate(zip(states, changes)):
-                total = ops.zeros_like(s) if k == 0 else ops.matmul(more[k - 1], kernels[k])
-                if k + 1 < len(states):
-                    total = total + ops.matmul(more[k + 1], ops.transpose(kernels[k + 1]))
-                move = self._slope(s) * total + self._slope_change(rates[k], more[k]) * (totals[k] + total) - d
-                if k + 1 == len(states):
-                    move = move - nudge * (s + d - targets)
-                free, d = s + step_size * (self._slope(s) * totals[k] - s), d + step_size * move
-                after.append(self._within(free))
-                is_open = ops.equal(after[-1], free) & ops.equal(self._within(free + d), free + d)
-                changed.append(ops.where(is_open, d, self._within(free + d) - after[-1]))
-            return tuple(after), tuple(changed)
-
-        start = tuple(ops.stop_gradient(s) for s in states)
-        return list(ops.fori_loop(0, steps, step, (start, tuple(ops.zeros_like(s) for s in start)))[1])
-
-    def _rate_change(self, state, change):
-        """rho(s + d) - rho(s), to the precision of d."""
-        if self.activation == "hard_sigmoid":
-            # of states in [0, 1], as they are
-            return change
-        half = 0.5 if self.activation == "sigmoid" else 1.0
-        both = ops.tanh(half * state) * ops.tanh(half * (state + change))
-        return half * ops.tanh(half * change) * (1 - both)
-
-    def _slope_change(self, rate, change):
-        """rho'(s + d) - rho'(s) by rates and their changes."""
-        if self.activation == "hard_sigmoid":
-            return ops.zeros_like(change)
-        return change * (1 - 2 * rate - change) if self.activation == "sigmoid" else -change * (2 * rate + change)
 
     # --- learning ---
 
@@ -325,8 +326,7 @@ class EarlyInference(Model):
         states = self._states(x, states)
 
         def speed(x, *states):
-            drive = ops.matmul(self._flat(x), self.kernels[0]) + self.biases[0]
-            return self._speed(drive, list(states), self.kernels, self.biases)
+            return self._speed(list(states), *self._held(x))
 
         return self._by_layer("speed", speed, [x, *(states[name] for name in self.layer_names)])
 
