@@ -65,6 +65,9 @@ def draw_wrong(data, model, expected, argument, call):
         return value
     field = data.draw(st.sampled_from([field for field in kind.fields(model) if not isinstance(value, dict) or field.name in value]))
     bad = spoiled_array(data, field, value[field.name] if isinstance(value, dict) else value)
+    if bad is None and not isinstance(value, dict):
+        # targets that a loss does not need may lack, and what the verb says may
+        assume(not field.optional if kind.what == "targets" else is_wrong(expected, argument, None, {**call, "self": model}))
     return {**value, field.name: bad} if isinstance(value, dict) else bad
 
 

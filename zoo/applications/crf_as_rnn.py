@@ -24,7 +24,7 @@ from keras import layers, ops
 from zoo import arguments, autodiff, trunks
 from zoo.arguments import Flag, Inputs, Sample, Targets, checked
 from zoo.layers.mean_field import MeanFieldCRF
-from zoo.model import Field, Model
+from zoo.model import Field, Model, is_stream
 
 
 class CRFasRNN(Model):
@@ -222,6 +222,8 @@ class CRFasRNN(Model):
             The History.
         """
         arguments.check_call(Model.fit, self, x, y, sample_weight=sample_weight, **kwargs)
+        if y is None and not is_stream(x):
+            arguments.refuse("y", "given", y)
         network = keras.Sequential([keras.Input(self.input_fields()[0].shape), self.unary])
         jit_compile = self._compile_arguments.get("jit_compile", "auto")
         optimizer = self.default_optimizer() if isinstance(optimizer, str) and optimizer == "auto" else optimizer
