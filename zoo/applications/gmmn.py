@@ -21,7 +21,6 @@ Differences from the paper:
 """
 
 from dataclasses import replace
-from functools import cached_property
 from typing import Annotated, Any
 
 import keras
@@ -33,7 +32,8 @@ from zoo.arguments import Amount, Callbacks, Count, Described, Index, Inputs, Nu
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy
 from zoo.model import Field, Model, is_stream
 
-BATCH_SIZE = 1000
+# of a compiled call of a verb
+ROWS = 1000
 IMAGE_BANDWIDTHS, CODE_BANDWIDTHS = (2, 5, 10, 20, 40, 80), (1, 2, 5, 10, 20, 40)
 # of the auto-encoder: largest norm of a gradient, momentum while its layers learn one by one
 CLIP, LAYERWISE_MOMENTUM = 10.0, 0.5
@@ -62,6 +62,8 @@ class GMMN(Model):
     """
 
     output_name = "features"
+    # section 5.1
+    default_batch_size = 1000
 
     def __init__(
         self,
@@ -168,21 +170,19 @@ class GMMN(Model):
 
     # --- learning ---
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """`zoo.Model.fit`, in batches of 1000 unless told otherwise, and `pretrain` before it where the auto-encoder has not learned yet.
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """`zoo.Model.fit`, and `pretrain` before it where the auto-encoder has not learned yet.
 
         Raises:
             ValueError: if that is so and `x` is no array.
         """
-        arguments.check_call(Model.fit, self, x, y, batch_size, *args, **kwargs)
+        arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
         if self.encoder is not None and not float(ops.convert_to_numpy(self.pretrained)):
             if is_stream(x):
                 raise ValueError(f"`x` must be an array, or call `pretrain` first. Received: {arguments.shown(x)}")
             kept = int(len(x) * (1 - (kwargs.get("validation_split") or 0.0)))
             self.pretrain(self.prepared(x)[0][:kept], verbose=kwargs.get("verbose", "auto"))
-        if batch_size is None and hasattr(x, "shape"):
-            batch_size = BATCH_SIZE
-        return super().fit(x, y, batch_size, *args, **kwargs)
+        return super().fit(x, y, *args, **kwargs)
 
     @checked
     def pretrain(
@@ -272,7 +272,7 @@ class GMMN(Model):
         Raises:
             ValueError: if `z` has another shape or leaves [-1, 1].
         """
-        return _in_batches(self._generate, z)
+        return self._run("generate", self._drawn, z)
 
     @checked
     def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
@@ -303,7 +303,7 @@ class GMMN(Model):
             ValueError: if there is no auto-encoder, or the images do not fit.
         """
         self._need_encoder()
-        return _in_batches(self._encode, images)
+        return self._run("encode", self._code, images)
 
     @checked
     def decode(self, code: Code) -> np.ndarray:
@@ -313,7 +313,7 @@ class GMMN(Model):
             ValueError: if there is no auto-encoder, or the codes do not fit.
         """
         self._need_encoder()
-        return _in_batches(self._decode, code)
+        return self._run("decode", self._decoded, code)
 
     @checked
     def reconstruct(self, images: Inputs) -> np.ndarray:
@@ -323,7 +323,7 @@ class GMMN(Model):
     @checked
     def features(self, images: Inputs) -> np.ndarray:
         """What is matched, `(n, features)` for images `(n, *data_shape)`: their codes, or their pixels in a row."""
-        return _in_batches(self._features, images)
+        return self._run("features", lambda x: self(x, training=False), images)
 
     def signatures(self):
         """`serve` draws images of `z`; with an auto-encoder `encode` and `decode` lead to codes and back."""
@@ -350,21 +350,9 @@ class GMMN(Model):
         if self.encoder is None:
             raise ValueError(f"`encoder_units` must name an auto-encoder for this. Received: {self.encoder_units}")
 
-    @cached_property
-    def _generate(self):
-        return autodiff.compiled(self._drawn, self)
-
-    @cached_property
-    def _encode(self):
-        return autodiff.compiled(self._code, self)
-
-    @cached_property
-    def _decode(self):
-        return autodiff.compiled(self._decoded, self)
-
-    @cached_property
-    def _features(self):
-        return autodiff.compiled(lambda x: self(x, training=False), self)
+    def _run(self, key, function, rows):
+        """The results of a verb's compiled `function` for an array of rows."""
+        return autodiff.in_batches(self._graph(key, function), [np.asarray(ops.convert_to_numpy(rows), "float32")], ROWS)[0]
 
 
 class _Stage(keras.Model):
@@ -419,7 +407,7 @@ def _generator(latent_dim, hidden_units, size):
     """ReLU layers and a sigmoid (figure 1)."""
     x = z = keras.Input((latent_dim,), name="z")
     for i, units in enumerate(hidden_units):
-        x = layers.Dense(units, "relu", name=f"generator_dense_{i}")(x)
+        x = layers.Dense(units, "relu", kernel_initializer="he_normal", name=f"generator_dense_{i}")(x)
     return keras.Model(z, layers.Dense(size, "sigmoid", dtype="float32", name="generator_output")(x), name="generator")
 
 
@@ -449,8 +437,3 @@ def _last(i, sizes):
 def _steps(network):
     """The layers of a network behind its input."""
     return [layer for layer in network.layers if not isinstance(layer, layers.InputLayer)]
-
-
-def _in_batches(function, x):
-    x = np.asarray(ops.convert_to_numpy(x), "float32")
-    return np.concatenate([ops.convert_to_numpy(function(x[i : i + BATCH_SIZE])) for i in range(0, len(x), BATCH_SIZE)])
