@@ -73,8 +73,8 @@ def main():
         args,
         claims(scores, args.seeds),
         data=f"{datasets.info('mnist').data_license} The shipped weights are those of seed 0.",
-        notes=f"{NOTES} Means over the seeds. {'. '.join(rows)}. {size} training images as samples: "
-        + ", ".join(f"{name} {value:.4g}" for name, value in judged(data["train"], data, judge).items()),
+        notes=f"{NOTES} Means over the seeds. {'. '.join(rows)}. As many training images as samples: "
+        + ", ".join(f"{name} {value:.4g}" for name, value in judged(data["train"][:count], data, judge).items()),
         figure=drawn,
         choices=[
             evidence.Choice(

@@ -181,6 +181,17 @@ def test_the_papers_networks():
     assert {layer.activation.__name__ for layer in coded} == {"sigmoid"}
 
 
+def test_samples_begin_apart():
+    """Under Glorot's weights the signal of `z` fades from layer to layer, and the discrepancy has little to pull at."""
+    keras.utils.set_random_seed(0)
+    generator = GMMN().generator
+    for layer in _steps(generator)[:-1]:
+        kernel = layer.get_weights()[0]
+        assert kernel.std() == pytest.approx((2 / len(kernel)) ** 0.5, rel=0.1)
+    z = RNG.uniform(-1, 1, (500, 10)).astype("float32")
+    assert forward(generator, z).std(0).mean() > 0.05
+
+
 def test_batches_of_1000_unless_told_otherwise():
     x = RNG.uniform(size=(1500, 2)).astype("float32")
     model = GMMN(data_shape=(2,), hidden_units=(3,), encoder_units=())

@@ -12,12 +12,14 @@ which would compare images; `match_images=True` does that.
 Sizes and bandwidths are those of the authors' code for MNIST, which was at hand; the paper's sections and equations are cited from memory.
 
 Differences from the paper:
-1. The generator learns by Adam. The authors' SGD at rate 2 with momentum 0.9, which their code lowers after 10,000 of 40,000 updates, is
-   made for one bandwidth; under six it first improves and then diverges in the codes, and at rates that do not it is several times slower.
-2. Codes are matched under six bandwidths, as in the authors' script for faces and as section 4.3 advises; their script for MNIST has the
-   one bandwidth 1, which a search had found.
+1. The generator learns by Adam, and codes are matched under six bandwidths, as in the authors' script for faces and as section 4.3 advises.
+   Their script for MNIST has SGD at rate 2 with momentum 0.9, lowered after 10,000 of 40,000 updates, and the one bandwidth 1. On codes
+   of MNIST that leads to 115 nats after 600 updates (Parzen log-density of validation images), Adam and six bandwidths to 219.
+2. Weights of ReLU layers begin as He's. The authors draw all weights with deviation 0.1, which is about the same for these sizes (207
+   nats) but fits no others. Under Glorot's the samples begin almost as one point, and 200 updates lead to 58
+   nats in place of 178.
 3. Momentum is constant while the auto-encoder learns: 0.5 for layers one by one, 0.9 for all. The authors let it grow over 200 updates.
-4. Initial weights are Glorot's.
+   Its initial weights are Glorot's.
 """
 
 from dataclasses import replace
