@@ -255,6 +255,18 @@ ENTRIES = (
         "Paints the content of one image in the style of another by matching features and Gram matrices.",
     ),
     Entry(
+        24,
+        "GMMN",
+        "gmmn",
+        "Generative moment matching network",
+        "image synthesis",
+        "Generative Moment Matching Networks",
+        "Li et al.",
+        2015,
+        "1502.02761",
+        "Draws images in one pass from a network that matches all moments of the data, or of an auto-encoder's codes.",
+    ),
+    Entry(
         25,
         "CRFasRNN",
         "crf_as_rnn",

@@ -361,6 +361,26 @@ def task_flow_vae():
     return Task(model, {"x": x, "epochs": 30}, score, verbs)
 
 
+def task_gmmn():
+    """Digits through an auto-encoder's codes; the distance between thumbnails of drawn and of real digits, beside that of noise."""
+    return _gmmn(applications.GMMN())
+
+
+def task_gmmn_pixels():
+    """Digits without an auto-encoder."""
+    return _gmmn(applications.GMMN(encoder_units=()))
+
+
+def _gmmn(model):
+    (x, _), (x_test, _) = mnist()
+    noise = np.random.default_rng(SEED).uniform(0, 1, x_test.shape).astype("float32")
+
+    def score():
+        return "distance of thumbnails", _frechet(model.sample(2000, seed=0), x_test), _frechet(noise, x_test), False
+
+    return Task(model, {"x": x[:20000], "epochs": 20}, score, {"sample": lambda: model.sample(1000)})
+
+
 def _frechet(first, second):
     """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
     from scipy import linalg
@@ -371,4 +391,4 @@ def _frechet(first, second):
 
 def _thumbnails(images):
     side = images.shape[1] // 4
-    return images.reshape(len(images), 4, side, 4, side, 3).mean((2, 4)).reshape(len(images), -1)
+    return images.reshape(len(images), 4, side, 4, side, images.shape[-1]).mean((2, 4)).reshape(len(images), -1)
