@@ -25,8 +25,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# in two runs, as TensorFlow keeps much of what it ever traced
 tensorflow: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/contract
 
 # the tests that a change can affect, as coverage tells; the first call runs all of them
 test-changed: install

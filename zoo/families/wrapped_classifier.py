@@ -19,8 +19,8 @@ class LabelledModel(Model):
 
     def check(self, x, y=None):
         """Raise a `ValueError` if `x` or `y` cannot be what the method takes. Datasets and generators pass unchecked."""
-        is_array = isinstance(y, (list, tuple)) or (hasattr(y, "shape") and hasattr(y, "dtype") and not hasattr(y, "element_spec"))
-        super().check(x, class_numbers(y, self.num_classes, self.target_fields()[0].name) if is_array else y)
+        numbers = y if y is None or is_stream(x) else class_numbers(y, self.num_classes, self.target_fields()[0].name)
+        super().check(x, numbers)
 
     def prepared(self, x, y=None):
         """As in `zoo.Model`; rows with one 1 become numbers."""
