@@ -138,7 +138,7 @@ def test_the_label_chooses_the_part_that_the_discriminator_expects():
 
 
 def test_labels_teach_by_cross_entropy_alone():
-    """Section 5: with a weight of 3, the head of classes follows reconstruction, its game, and three times the known labels' cross-entropy."""
+    """Section 5: without games the encoder follows the reconstruction and three times the cross-entropy of known labels."""
     model = small(form="semi_supervised", prior=Fixed(), input_noise=0.0, label_weight=3.0, regularizer_weight=0.0)
     changes, logs = stepped(model, X, Y)
     known = Y >= 0
@@ -160,11 +160,11 @@ def test_labels_teach_by_cross_entropy_alone():
 def test_mmd_is_that_of_many_draws(prior):
     model = small(regularizer="mmd", prior=prior, regularizer_weight=1.0)
     logs = model.evaluate(X, batch_size=12, verbose=0, return_dict=True)
-    draws = len(X) if prior == "swiss_roll" else 20000
-    z = model.encode(X)
-    found = [float(maximum_mean_discrepancy(z, model.draw_prior(draws, seed=s), model._bandwidths)) for s in range(20)]
     # a spiral is sampled, with as many draws as codes
-    np.testing.assert_allclose(logs["mmd"], np.mean(found), atol=6 * np.std(found) + 1e-3)
+    draws = len(X) if prior == "swiss_roll" else 2000
+    z = model.encode(X)
+    found = [float(maximum_mean_discrepancy(z, model.draw_prior(draws, seed=s), model._bandwidths)) for s in range(5)]
+    np.testing.assert_allclose(logs["mmd"], np.mean(found), atol=6 * np.std(found) + 3e-3)
     assert logs["loss"] == pytest.approx(logs["mmd"] + logs["reconstruction"], rel=1e-4)
 
 
@@ -252,7 +252,13 @@ def test_it_learns_a_code_of_the_prior():
     angle = RNG.uniform(0, 2 * np.pi, 600)
     x = np.stack([np.cos(angle), np.sin(angle)], 1).astype("float32")
     model = AdversarialAutoencoder(
-        image_shape=(2,), latent_dim=1, units=(32, 32), prior_scale=1.0, regularizer="mmd", output_activation="linear", regularizer_weight=3.0
+        image_shape=(2,),
+        latent_dim=1,
+        units=(32, 32),
+        prior_scale=1.0,
+        regularizer="mmd",
+        output_activation="linear",
+        regularizer_weight=3.0,
     )
     model.compile(keras.optimizers.Adam(3e-3))
     model.fit(x, epochs=60, batch_size=100, verbose=0)
