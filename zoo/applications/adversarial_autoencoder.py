@@ -363,7 +363,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
             classes = ops.one_hot(label, self.num_classes, dtype="float32")
         errors = ops.reshape(ops.square(x - self._decode(z, classes)), (-1, int(np.prod(self.image_shape))))
         reconstruction = 0.5 * ops.mean(weight * ops.sum(errors, axis=-1))
-        self._report("reconstruction", reconstruction, weight)
+        self._report("reconstruction", reconstruction, ops.shape(z)[0])
         loss = reconstruction + self._weight * self._regularization(z, label if self._label_to_prior else None, weight)
         if self.classifies:
             loss = loss + self._weight * self._class_regularization(classes, weight)
@@ -382,11 +382,11 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
             z, drawn = (ops.concatenate([code, far * one_hot], axis=-1) for code in (z, drawn))
         elif self.regularizer == "mmd" and isinstance(self.codes, MixturePrior):
             mmd = mixture_mean_discrepancy(z, *self.codes.components(), bandwidths=self._bandwidths, x_weight=weight)
-            return self._report("mmd", mmd, weight)
+            return self._report("mmd", mmd, n)
         else:
             drawn = self.codes.draw(n, self.seed_generator)
         if self.regularizer == "mmd":
-            return self._report("mmd", maximum_mean_discrepancy(z, drawn, self._bandwidths, x_weight=weight), weight)
+            return self._report("mmd", maximum_mean_discrepancy(z, drawn, self._bandwidths, x_weight=weight), n)
         return self._game(self.discriminator, z, drawn, weight, "")
 
     def _class_regularization(self, classes, weight):
@@ -395,7 +395,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         if self.regularizer == "mmd":
             flat = np.zeros((self.num_classes, self.num_classes, self.num_classes))
             mmd = mixture_mean_discrepancy(classes, corners, flat, bandwidths=OF_CLASSES, x_weight=weight)
-            return self._report("label_mmd", mmd, weight)
+            return self._report("label_mmd", mmd, ops.shape(classes)[0])
         drawn = keras.random.randint((ops.shape(classes)[0],), 0, self.num_classes, dtype="int32", seed=self.seed_generator)
         return self._game(self.label_discriminator, classes, ops.one_hot(drawn, self.num_classes, dtype="float32"), weight, "label_")
 
@@ -404,9 +404,10 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         on_drawn, on_codes = discriminator(drawn)[:, 0], discriminator(ops.stop_gradient(codes))[:, 0]
         with autodiff.frozen(discriminator.trainable_variables):
             for_encoder = discriminator(codes)[:, 0]
+        n = ops.shape(codes)[0]
         d_loss = ops.mean(ops.softplus(-on_drawn)) + ops.mean(weight * ops.softplus(on_codes))
         g_loss = ops.mean(weight * ops.softplus(-for_encoder))
-        return self._report(f"{prefix}d_loss", d_loss, weight) + self._report(f"{prefix}g_loss", g_loss, weight)
+        return self._report(f"{prefix}d_loss", d_loss, n) + self._report(f"{prefix}g_loss", g_loss, n)
 
     def _head_penalty(self):
         """By how much the points of classes are too close, summed over pairs (section 7)."""
@@ -423,11 +424,11 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         right = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), label), "float32")
         self.means["accuracy"].update_state(right, sample_weight=known)
         loss = -ops.sum(weight * known * chosen) / ops.maximum(ops.sum(known), 1.0)
-        return self._report("cross_entropy", loss, known)
+        return self._report("cross_entropy", loss, ops.sum(known))
 
     def _report(self, name, value, rows):
-        """`value`, which the logs show as the mean over batches of so many rows."""
-        self.means[name].update_state(value, sample_weight=ops.sum(ops.ones_like(rows)) if name != "cross_entropy" else ops.sum(rows))
+        """`value`, a mean over so many rows, which the logs show as the mean over all."""
+        self.means[name].update_state(value, sample_weight=rows)
         return value
 
     # --- verbs ---
@@ -446,7 +447,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         """
         if label is not None and not self.codes.parts:
             raise ValueError("`label` must be None, since this prior has no parts. Received: labels")
-        label = None if label is None else ops.convert_to_tensor(self._labels(label, n), "int32")
+        label = None if label is None else ops.convert_to_tensor(self._labels(label, n, self.codes.parts), "int32")
         return ops.convert_to_numpy(self.codes.draw(n, self._seed(seed), label))
 
     @checked
@@ -586,12 +587,12 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
     def _decoder_takes_label(self):
         return self._label_to_decoder or self.classifies
 
-    def _labels(self, given, n):
+    def _labels(self, given, n, classes=None):
         """One class, or one for each of `n` rows, as int32 `(n,)`."""
         found = np.asarray(ops.convert_to_numpy(given))
         if found.ndim > 1 or (found.ndim == 1 and len(found) != n):
             raise ValueError(f"`label` must be a class, or one for each of {n} rows. Received: shape {found.shape}")
-        arguments.within("label", found, 0, self.num_classes - 1)
+        arguments.within("label", found, 0, (classes or self.num_classes) - 1)
         return np.broadcast_to(found, (n,)).astype("int32")
 
     def _seed(self, seed):
