@@ -238,14 +238,13 @@ def main():
     evidence.publish(shipped, args, all_claims, DATA, notes, figure(curves, shown, shipped), choices=choices)
 
 
-NOTES = f"""Codes: {UPDATES} updates in batches of {BATCH}, less than one epoch; the paper trains for hundreds. Its 340 nats are those of 10,000
-samples and 3000 units. Here windows stand around {SAMPLES} samples, for the first {SEEN} test images, chosen among
-{SIGMAS} on as many validation images. The reported discrepancy has one
-kernel, whose bandwidth is half the mean squared distance of two draws of the prior; it is one of the five that train the codes of one arm.
-The Wasserstein distance, which no arm has seen, is that of {PAIRED} test codes from {PAIRED} draws. "Reached" means a discrepancy below
-{BOUND} for {WATCHED} validation images, seen after every {EVERY} updates; seconds are processor seconds of training on one core without the
-compilation, and those of the whole training where it is not reached. Few labels: {FEW_UPDATES} updates with {BATCH} labelled images and
-{BATCH} others, where the paper trains for 5000 epochs."""
+NOTES = f"""Codes: {UPDATES} updates in batches of {BATCH}, less than one epoch; the paper trains for hundreds. Its 340 nats are those of
+10,000 samples and 3000 units. Here windows stand around {SAMPLES} samples, for the first {SEEN} test images; their width is chosen on
+validation images. The reported discrepancy has one kernel, whose bandwidth is half the mean squared distance of two draws of the prior; it
+is one of the five that train the codes of one arm. The Wasserstein distance, which no arm has seen, is that of {PAIRED} test codes from
+{PAIRED} draws. "Reached" means a discrepancy below {BOUND} for {WATCHED} validation images, seen after every {EVERY} updates; seconds are
+processor seconds of training on one core without the compilation, and those of the whole training where it is not reached. Few labels:
+{FEW_UPDATES} updates with {BATCH} labelled images and {BATCH} others, where the paper trains for 5000 epochs."""
 
 
 def claims(found, errors, seeds):

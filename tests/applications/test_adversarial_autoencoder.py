@@ -264,7 +264,8 @@ def test_it_learns_a_code_of_the_prior():
     model.fit(x, epochs=60, batch_size=100, verbose=0)
     # 0 for equal distributions, 0.5 for codes that are all one
     assert stats.kstest(model.encode(x)[:, 0], "norm").statistic < 0.15
-    assert np.square(model.reconstruct(x) - x).mean() < 0.05
+    # of a variance of 0.5; a line must tear the circle somewhere
+    assert np.square(model.reconstruct(x) - x).mean() < 0.1
 
 
 def test_the_papers_networks():
