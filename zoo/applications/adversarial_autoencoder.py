@@ -16,10 +16,11 @@ classifies, `logits` `(batch, num_classes)`.
 
 Differences from the paper:
 1. One backward pass updates all networks at the same point, where the paper takes turns. Each network has its own gradient: neither player
-   sends any to the other. The paper's momentum, 0.9 for reconstruction and labels but 0.1 for the players, becomes 0.9 for all.
-2. Adam (rate 3e-4, beta 1 of 0.5) and Glorot's start, where the paper has gradient descent (0.01 for reconstruction, 0.1 for the players)
-   and weights of deviation 0.01, for thousands of epochs. After 100 updates of MNIST, half the squared error was 28 with Adam and
-   Glorot's start, 34 with Adam and the paper's start, 40 and 44 with the paper's descent and either; with MMD that descent diverged.
+   sends any to the other, and one Adam over all weights equals one for each network.
+2. Adam (rate 3e-4, beta 1 of 0.5) and Glorot's start, where the paper has gradient descent with momentum (rates of 0.01 for reconstruction,
+   0.1 for the players) and weights of deviation 0.01, for thousands of epochs. The mean of half the squared error over the first 100
+   updates of MNIST was 28 with Adam and Glorot's start, 34 with Adam and the paper's start, 40 and 44 with descent at 0.01 for all and
+   either start (one seed); with MMD that descent diverged.
 3. Two layers of 1000 units, the paper's for few labels and for pictures; its likelihoods and clusters come from 3000.
 4. The paper does not say what its ten Gaussians and its swiss roll are: `zoo.layers.star_prior`, `zoo.layers.SwissRollPrior`.
 5. The noise of the universal approximator goes beside the pixels, not onto them.
