@@ -35,7 +35,7 @@ from keras import layers, ops
 from scipy import stats
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Described, Flag, Index, Inputs, checked
+from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, checked
 from zoo.families.half_labelled import HalfLabelledMixin
 from zoo.layers.priors import MixturePrior, Prior, SwissRollPrior, gaussian_prior, star_prior
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy, mixture_mean_discrepancy
@@ -58,7 +58,6 @@ WEIGHTS = {"adversarial": 1.0, "mmd": 300.0}
 BANDWIDTHS, OF_CLASSES = (0.125, 0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0)
 
 Latent = Annotated[Any, Described("latent_fields", "z")]
-Label = Annotated[Any, Described("label_fields", "label")]
 
 
 class AdversarialAutoencoder(HalfLabelledMixin, Model):
@@ -435,7 +434,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
     # --- verbs ---
 
     @checked
-    def draw_prior(self, n: Count, label: Index | Label | None = None, seed: Index | None = None) -> np.ndarray:
+    def draw_prior(self, n: Count, label: Index | Numbers | None = None, seed: Index | None = None) -> np.ndarray:
         """Codes from the prior.
 
         Args:
@@ -470,7 +469,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         return autodiff.in_batches(self._graph("draw", lambda x, noise: self._encode(x, noise)["z"]), [x, noise], ROWS)[0]
 
     @checked
-    def decode(self, z: Latent, label: Index | Label | None = None) -> np.ndarray:
+    def decode(self, z: Latent, label: Index | Numbers | None = None) -> np.ndarray:
         """Images of codes.
 
         Args:
@@ -491,7 +490,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         return autodiff.in_batches(self._graph("decode", self._decode), [z, one_hot], ROWS)[0]
 
     @checked
-    def reconstruct(self, x: Inputs, label: Index | Label | None = None) -> np.ndarray:
+    def reconstruct(self, x: Inputs, label: Index | Numbers | None = None) -> np.ndarray:
         """Images of the codes of images.
 
         Args:
@@ -513,7 +512,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         return self._decode(found["z"], ops.softmax(found["logits"]))
 
     @checked
-    def sample(self, n: Count, label: Index | Label | None = None, seed: Index | None = None) -> np.ndarray:
+    def sample(self, n: Count, label: Index | Numbers | None = None, seed: Index | None = None) -> np.ndarray:
         """Images of codes from the prior.
 
         Args:
@@ -546,7 +545,7 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
         return self.probabilities(x).argmax(axis=1)
 
     @checked
-    def manifold(self, steps: Count = 20, label: Index | Label | None = None) -> np.ndarray:
+    def manifold(self, steps: Count = 20, label: Index | Numbers | None = None) -> np.ndarray:
         """Images of a grid of codes of the plane, for `zoo.plots.image_grid`.
 
         Args:
@@ -590,11 +589,11 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
 
     def _labels(self, given, n, classes=None):
         """One class, or one for each of `n` rows, as int32 `(n,)`."""
-        found = np.asarray(ops.convert_to_numpy(given))
-        if found.ndim > 1 or (found.ndim == 1 and len(found) != n):
-            raise ValueError(f"`label` must be a class, or one for each of {n} rows. Received: shape {found.shape}")
-        arguments.within("label", found, 0, (classes or self.num_classes) - 1)
-        return np.broadcast_to(found, (n,)).astype("int32")
+        field = Field("label", (), "int32", low=0, high=(classes or self.num_classes) - 1)
+        found = field.convert(np.full(n, given) if np.ndim(given) == 0 else given)
+        if len(found) != n:
+            raise ValueError(f"`label` must be a class, or one for each of {n} rows. Received: {len(found)}")
+        return found.astype("int32")
 
     def _seed(self, seed):
         return self.seed_generator if seed is None else keras.random.SeedGenerator(seed)
