@@ -120,8 +120,8 @@ def mode_coverage(samples, centres, radius):
 def wasserstein_distance(x, y):
     """Exact 1-Wasserstein distance of two sets of equal size: the mean length of the cheapest pairing, by the Hungarian method.
 
-    For sets of equal size this is `scipy.stats.wasserstein_distance_nd`, whose linear program takes minutes where this takes a second, for
-    1000 samples. Two sets of one distribution are apart as well, the further the fewer samples: compare with that.
+    For sets of equal size this is `scipy.stats.wasserstein_distance_nd`, whose linear program takes 0.7 s for 200 samples where this takes
+    2 ms. Two sets of one distribution are apart as well, the further the fewer samples: compare with that.
 
     Args:
         x: `(n, ...)`.
