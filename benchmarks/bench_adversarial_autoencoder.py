@@ -1,87 +1,79 @@
-"""Training of the adversarial autoencoder in zoo against the loop that one writes in PyTorch: the same networks, losses and batches."""
-
-# torch comes before TensorFlow: the other way round the import of its compiler crashes
-import torch
-import torch._dynamo
-
-# isort: split
-from importlib.metadata import version
+"""Training of the adversarial autoencoder in zoo against the loop that one writes in TensorFlow: the same networks, losses and batches."""
 
 import numpy as np
+import tensorflow as tf
 from harness import Benchmark
-from torch.nn.functional import softplus
 
 from zoo.applications import AdversarialAutoencoder
 
 UPDATES, BATCH, RATE, STD = 40, 100, 3e-4, 5.0
 
 
-def layers(*sizes):
-    """Linear layers with ReLU between them."""
-    found = []
-    for a, b in zip(sizes, sizes[1:]):
-        found += [torch.nn.Linear(a, b), torch.nn.ReLU()]
-    return torch.nn.Sequential(*found[:-1])
-
-
 class Peer:
-    """The three networks and their optimizers; one update as papers' code does it, all losses at the same point."""
+    """The three networks as arrays and products, Adam written out, and one update with a tape for each player."""
 
     def __init__(self, model):
-        sizes = (784, 1000, 1000, 8)
-        self.encoder, self.decoder, self.discriminator = layers(*sizes), layers(*sizes[::-1]), layers(8, 1000, 1000, 1)
-        for ours, theirs in ((model.encoder, self.encoder), (model.decoder, self.decoder), (model.discriminator, self.discriminator)):
-            for values, parameter in zip(ours.get_weights(), theirs.parameters()):
-                parameter.data = torch.tensor(values.T)
-        outer = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.optimizers = [torch.optim.Adam(p, RATE, betas=(0.5, 0.999)) for p in (outer, list(self.discriminator.parameters()))]
+        networks = (model.encoder, model.decoder, model.discriminator)
+        self.encoder, self.decoder, self.discriminator = ([tf.Variable(w) for w in network.get_weights()] for network in networks)
+        self.players = ([*self.encoder, *self.decoder], self.discriminator)
+        self.moments = [[(tf.Variable(tf.zeros_like(w)), tf.Variable(tf.zeros_like(w))) for w in player] for player in self.players]
+        self.steps = tf.Variable(0.0)
+
+    def through(self, weights, x):
+        """Dense layers with ReLU between them."""
+        for i in range(0, len(weights), 2):
+            x = tf.matmul(x, weights[i]) + weights[i + 1]
+            x = tf.nn.relu(x) if i < len(weights) - 2 else x
+        return x
 
     def reconstruction(self, x):
         """Codes, and half the squared error of an image."""
-        z = self.encoder(x)
-        return z, 0.5 * ((x - torch.sigmoid(self.decoder(z))) ** 2).sum(1).mean()
+        z = self.through(self.encoder, x)
+        return z, 0.5 * tf.reduce_mean(tf.reduce_sum((x - tf.sigmoid(self.through(self.decoder, z))) ** 2, axis=1))
 
+    @tf.function
     def update(self, x):
-        """One update of all networks."""
-        z, loss = self.reconstruction(x)
-        drawn = STD * torch.randn(len(x), 8)
-        d_loss = softplus(-self.discriminator(drawn)).mean() + softplus(self.discriminator(z.detach())).mean()
-        g_loss = softplus(-self.discriminator(z)).mean()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-        (loss + g_loss).backward()
-        # the encoder's loss has left a gradient in the discriminator
-        self.optimizers[1].zero_grad()
-        d_loss.backward()
-        for optimizer in self.optimizers:
-            optimizer.step()
+        """One update of all networks, at the same point."""
+        with tf.GradientTape(persistent=True) as tape:
+            z, loss = self.reconstruction(x)
+            on_drawn = self.through(self.discriminator, STD * tf.random.normal((len(x), 8)))
+            on_codes = self.through(self.discriminator, tf.stop_gradient(z))
+            d_loss = tf.reduce_mean(tf.nn.softplus(-on_drawn)) + tf.reduce_mean(tf.nn.softplus(on_codes))
+            loss = loss + tf.reduce_mean(tf.nn.softplus(-self.through(self.discriminator, z)))
+        gradients = [tape.gradient(of, player) for of, player in zip((loss, d_loss), self.players)]
+        self.steps.assign_add(1.0)
+        rate = RATE * tf.sqrt(1 - 0.999**self.steps) / (1 - 0.5**self.steps)
+        for player, moments, found in zip(self.players, self.moments, gradients):
+            for weight, (first, second), gradient in zip(player, moments, found):
+                first.assign(0.5 * first + 0.5 * gradient)
+                second.assign(0.999 * second + 0.001 * gradient**2)
+                weight.assign_sub(rate * first / (tf.sqrt(second) + 1e-7))
+
+    @tf.function
+    def codes(self, x):
+        """Of images."""
+        return self.through(self.encoder, x)
 
 
 def main():
     """Compare reconstructions, then time updates and codes."""
-    torch.set_num_threads(1)
     x = np.random.default_rng(0).random((BATCH * UPDATES, 28, 28, 1), "float32")
     model = AdversarialAutoencoder()
-    peer, flat = Peer(model), torch.tensor(x.reshape(len(x), -1))
-    with torch.no_grad():
-        z, loss = peer.reconstruction(flat[:BATCH])
+    peer, flat = Peer(model), tf.constant(x.reshape(len(x), -1))
+    z, loss = peer.reconstruction(flat[:BATCH])
     np.testing.assert_allclose(model.encode(x[:BATCH]), z.numpy(), rtol=1e-3, atol=1e-4)
     found = model.evaluate(x[:BATCH], batch_size=BATCH, verbose=0, return_dict=True)["reconstruction"]
-    np.testing.assert_allclose(found, loss.item(), rtol=1e-4)
+    np.testing.assert_allclose(found, loss.numpy(), rtol=1e-4)
 
     def peer_epoch():
         for i in range(0, len(flat), BATCH):
             peer.update(flat[i : i + BATCH])
 
-    def peer_codes():
-        with torch.no_grad():
-            peer.encoder(flat)
-
-    benchmark = Benchmark("adversarial_autoencoder", peer=f"a loop in torch {version('torch')}")
+    benchmark = Benchmark("adversarial_autoencoder", peer=f"a loop in TensorFlow {tf.__version__}")
     benchmark.case(
         f"{UPDATES} updates in batches of {BATCH}", lambda: model.fit(x, epochs=1, verbose=0), peer_epoch, UPDATES, "updates", repeats=5
     )
-    benchmark.case(f"codes of {len(x)} images", lambda: model.encode(x), peer_codes, len(x), "images", repeats=5)
+    benchmark.case(f"codes of {len(x)} images", lambda: model.encode(x), lambda: peer.codes(flat).numpy(), len(x), "images", repeats=5)
     benchmark.report()
 
 

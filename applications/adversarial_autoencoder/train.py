@@ -230,8 +230,8 @@ NOTES = f"""Codes: {UPDATES} updates in batches of {BATCH}, less than one epoch;
 validation images. The reported discrepancy has one kernel, whose bandwidth is half the mean squared distance of two draws of the prior; it
 is one of the five that train the codes of one arm. The Wasserstein distance, which no arm has seen, is that of {PAIRED} test codes from
 {PAIRED} draws; two such sets of draws are 7.8 apart. "Reached" means a discrepancy below {BOUND} for {WATCHED} validation images, seen
-after every {EVERY} updates; seconds are processor seconds of training on one core without the compilation, and those of the whole training
-where it is not reached. Few labels: {FEW_UPDATES} updates with {BATCH} labelled images and {BATCH} others; the paper trains for 5000 epochs.
+after every {EVERY} updates; seconds are processor seconds of training on one core without the compilation, those of the whole training
+where it is not reached. Few labels: {FEW_UPDATES} updates with {BATCH} labelled images and {BATCH} others; the paper has 5000 epochs.
 
 Kernels are near the prior within a hundred updates and then gain little, at a weight of 300 that was not searched; the discriminator comes
 later and gets as near, and its samples are the likelier ones. In so short a training a Gaussian that is fitted to the codes of an
