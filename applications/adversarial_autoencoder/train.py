@@ -33,7 +33,7 @@ PLAIN = "autoencoder alone, its codes' Gaussian"
 CODES = {"adversarial": {}, "mmd": {"regularizer": "mmd"}, PLAIN: {"regularizer_weight": 0.0}}
 # of the mean squared distance of two draws, which is the one kernel of the reported discrepancy; and when it counts as reached
 KERNEL, BOUND = 0.5, 0.01
-LABELS, NOISE, SHIPPED_UNITS, SHIPPED_UPDATES = (100, 1000), 0.3, (300, 300), 4000
+LABELS, NOISE, SHIPPED_UNITS, SHIPPED_UPDATES = (100, 1000), 0.3, (300, 300), 1000
 DATA = """MNIST (CC BY-SA 3.0), pixels in [0, 1]: 50,000 images train, the last 10,000 training images validate, 10,000 test. Labelled
 images are others for each seed, as many of each digit."""
 
