@@ -36,10 +36,10 @@ from scipy import stats
 
 from zoo import arguments, autodiff
 from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, checked
-from zoo.families.half_labelled import HalfLabelledMixin
+from zoo.families.half_labelled import HalfLabelledModel
 from zoo.layers.priors import MixturePrior, Prior, SwissRollPrior, gaussian_prior, star_prior
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy, mixture_mean_discrepancy
-from zoo.model import Field, Model
+from zoo.model import Field
 
 # rows of the verbs' batches
 ROWS = 500
@@ -60,7 +60,7 @@ BANDWIDTHS, OF_CLASSES = (0.125, 0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0)
 Latent = Annotated[Any, Described("latent_fields", "z")]
 
 
-class AdversarialAutoencoder(HalfLabelledMixin, Model):
+class AdversarialAutoencoder(HalfLabelledModel):
     """Autoencoder whose codes follow a prior; `fit(images)`, or `fit(images, labels)` with -1 for a label that is not known.
 
     Args:
@@ -564,8 +564,8 @@ class AdversarialAutoencoder(HalfLabelledMixin, Model):
             means, covariances = self.codes.components()
             lines = stats.norm.ppf((np.arange(steps) + 0.5) / steps)[:, None] * np.sqrt(np.diag(covariances[0])) + means[0]
         else:
-            drawn = _draws(self.codes)
-            lines = np.linspace(*np.quantile(drawn, [0.02, 0.98], axis=0), steps)
+            low, high = np.quantile(_draws(self.codes), [0.02, 0.98], axis=0)
+            lines = np.linspace(low, high, steps)
         z = np.stack(np.meshgrid(lines[:, 0], lines[::-1, 1]), axis=-1).reshape(-1, 2)
         return self.decode(z, label).reshape(steps, steps, *self.image_shape)
 

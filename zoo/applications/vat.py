@@ -28,13 +28,13 @@ from keras import ops
 from zoo import arguments, autodiff
 from zoo.arguments import Inputs, checked
 from zoo.families.half_labelled import HalfLabelled as HalfLabelled
-from zoo.families.half_labelled import HalfLabelledMixin
+from zoo.families.half_labelled import HalfLabelledModel
 from zoo.families.wrapped_classifier import WrappedClassifier
 from zoo.losses.virtual_adversarial import local_distributional_smoothness, virtual_adversarial_perturbation
 from zoo.model import Field
 
 
-class VAT(HalfLabelledMixin, WrappedClassifier):
+class VAT(HalfLabelledModel, WrappedClassifier):
     """Virtual adversarial training of a classifier; `fit(x, label)` with labels of -1 for unlabelled samples.
 
     `call` and `predict` are the classifier's own.

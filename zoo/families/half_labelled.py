@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from zoo import arguments
-from zoo.model import is_stream
+from zoo.model import Model, is_stream
 
 
-class HalfLabelledMixin:
-    """A method whose batches begin with labelled samples where labels lack; it stands before `zoo.Model` among the bases.
+class HalfLabelledModel(Model):
+    """A method whose batches begin with labelled samples where labels lack.
 
     A method sets `labelled_per_batch`, has one field of targets, in which -1 stands for a label that is not known, and reads `_apart`, the
     labelled samples that begin the batches of this training, 0 where batches are in any order.
