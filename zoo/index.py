@@ -399,6 +399,18 @@ ENTRIES = (
         "An autoencoder whose masks make it a distribution: exact likelihoods in one pass, samples, and missing values filled in.",
     ),
     Entry(
+        51,
+        "AdversarialAutoencoder",
+        "adversarial_autoencoder",
+        "Adversarial autoencoder",
+        "image synthesis",
+        "Adversarial Autoencoders",
+        "Makhzani et al.",
+        2015,
+        "1511.05644",
+        "Autoencoder whose codes follow any distribution that one can draw from; it also classifies from few labels, or clusters.",
+    ),
+    Entry(
         52,
         "DilatedContextNet",
         "dilated_context_net",

@@ -34,6 +34,7 @@ PARTS = {
     "zoo.layers.normalizing_flows": ("Coupling", "PlanarFlow", "RadialFlow"),
     "zoo.layers.one_hot_convolution": ("OneHotConvolution",),
     "zoo.layers.position_encoding": ("PositionEncoding",),
+    "zoo.layers.priors": ("MixturePrior", "SwissRollPrior"),
     "zoo.layers.random_shift_flip": ("RandomShiftFlip",),
     "zoo.layers.re_net_layer": ("ReNetLayer",),
     "zoo.layers.sequence_pooling": ("SequencePooling",),

@@ -381,6 +381,24 @@ def _gmmn(model):
     return Task(model, {"x": x[:20000], "epochs": 20}, score, {"sample": lambda: model.sample(1000)})
 
 
+def task_adversarial_autoencoder():
+    """Digits: the distance between thumbnails of drawn and of real images, beside that of noise."""
+    (x, _), (x_test, _) = datasets.mnist()
+    model = applications.AdversarialAutoencoder()
+    real = x_test[:1000]
+    noise = np.random.default_rng(SEED).uniform(0, 1, real.shape).astype("float32")
+
+    def score():
+        return "distance of thumbnails", _frechet(model.sample(1000, seed=0), real), _frechet(noise, real), False
+
+    verbs = {
+        "sample": lambda: model.sample(64),
+        "encode": lambda: model.encode(real[:64]),
+        "reconstruct": lambda: model.reconstruct(real[:64]),
+    }
+    return Task(model, {"x": x, "epochs": 2}, score, verbs)
+
+
 def _frechet(first, second):
     """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
     from scipy import linalg

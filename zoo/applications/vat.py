@@ -27,15 +27,14 @@ from keras import ops
 
 from zoo import arguments, autodiff
 from zoo.arguments import Inputs, checked
+from zoo.families.half_labelled import HalfLabelled as HalfLabelled
+from zoo.families.half_labelled import HalfLabelledModel
 from zoo.families.wrapped_classifier import WrappedClassifier
 from zoo.losses.virtual_adversarial import local_distributional_smoothness, virtual_adversarial_perturbation
-from zoo.model import Field, is_stream
-
-# samples of a batch where labels lack: 100 labelled and 250 others
-BATCH_SIZE = 350
+from zoo.model import Field
 
 
-class VAT(WrappedClassifier):
+class VAT(HalfLabelledModel, WrappedClassifier):
     """Virtual adversarial training of a classifier; `fit(x, label)` with labels of -1 for unlabelled samples.
 
     `call` and `predict` are the classifier's own.
@@ -51,6 +50,9 @@ class VAT(WrappedClassifier):
         labelled_per_batch: labelled samples of the batches that `fit` draws from arrays in which labels lack; 0: batches in any order.
         **kwargs: `name` and `dtype` of `zoo.Model`.
     """
+
+    # samples of a batch where labels lack: 100 labelled and 250 others
+    mixed_batch_size = 350
 
     def __init__(
         self, classifier, epsilon=0.3, num_power_iterations=1, xi=1e-2, alpha=1.0, from_logits=False, labelled_per_batch=100, **kwargs
@@ -68,8 +70,6 @@ class VAT(WrappedClassifier):
         self.xi = xi
         self.alpha = alpha
         self.seed_generator = keras.random.SeedGenerator()
-        # labelled samples that begin the batches of this training
-        self._apart = 0
         self.accuracy = keras.metrics.Mean("accuracy")
         self.nll = keras.metrics.Mean("nll")
         self.lds = keras.metrics.Mean("lds")
@@ -115,37 +115,6 @@ class VAT(WrappedClassifier):
     def default_optimizer(self):
         """Adam at 0.002, less a tenth after every 500 updates, as in the paper's MNIST experiments."""
         return keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(2e-3, 500, 0.9, staircase=True))
-
-    def fit(self, x=None, y=None, batch_size=None, validation_split=0.0, sample_weight=None, **kwargs):
-        """`zoo.Model.fit`; arrays in which some labels lack are drawn in batches of labelled and other samples (`HalfLabelled`).
-
-        Args:
-            x: array `(n, ...)`; a `HalfLabelled`; or another dataset, whose batches pass through the classifier as one.
-            y: labels `(n,)`, -1 for an unlabelled sample.
-            batch_size: samples of a batch, at most half of them labelled; 350 where labels lack, as in the paper's code.
-            validation_split: not with arrays in which labels lack.
-            sample_weight: array `(n,)`.
-            **kwargs: of `zoo.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-        """
-        if y is not None and not is_stream(x) and self._auto_loss and self.labelled_per_batch:
-            x, y = self._for_training(x, y, sample_weight)
-            if np.any(y < 0) and np.any(y >= 0):
-                if validation_split:
-                    raise ValueError(
-                        f"`validation_split` must be 0 where labels lack; give `validation_data`. Received: {validation_split}"
-                    )
-                size = BATCH_SIZE if batch_size is None else arguments.count("batch_size", batch_size, low=2)
-                labelled = min(self.labelled_per_batch, size // 2)
-                x = HalfLabelled(x, y, labelled, size - labelled, sample_weight=sample_weight)
-                y = batch_size = sample_weight = None
-        apart = x.labelled if isinstance(x, HalfLabelled) else 0
-        if apart != self._apart:
-            # a compiled step has the old number in it
-            self._apart, self.train_function = apart, None
-        return super().fit(x, y, batch_size=batch_size, validation_split=validation_split, sample_weight=sample_weight, **kwargs)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """Negative log likelihood of the labelled samples minus `alpha` times the mean LDS (equation 4)."""
@@ -208,47 +177,3 @@ class VAT(WrappedClassifier):
     @cached_property
     def _compiled_smoothness(self):
         return autodiff.compiled(self._smoothness, self)
-
-
-class HalfLabelled(keras.utils.PyDataset):
-    """Random batches: labelled samples first, then samples of all kinds without their label (-1). An epoch shows as many as there are.
-
-    Args:
-        x: array `(n, ...)`.
-        y: labels `(n,)`, -1 for an unlabelled sample.
-        labelled: labelled samples of a batch, fewer where there are fewer.
-        others: other samples of a batch.
-        steps: batches of an epoch; by default as many as `others` need to number `n`.
-        sample_weight: array `(n,)`.
-        seed: of the draws.
-        **kwargs: of `keras.utils.PyDataset`.
-
-    Raises:
-        ValueError: if no sample is labelled, or lengths differ.
-    """
-
-    def __init__(self, x, y, labelled=100, others=250, steps=None, sample_weight=None, seed=0, **kwargs):
-        super().__init__(**kwargs)
-        self.x, self.y, self.sample_weight = x, np.asarray(y, "int32"), sample_weight
-        if len(self.y) != len(x) or (sample_weight is not None and len(sample_weight) != len(x)):
-            raise ValueError(f"`x`, `y` and `sample_weight` must have the same length. Received: {len(x)}, {len(self.y)}")
-        self.known = np.flatnonzero(self.y >= 0)
-        if not len(self.known):
-            raise ValueError("`y` must hold labelled samples. Received: -1 alone")
-        self.labelled, self.others = min(labelled, len(self.known)), min(others, len(x))
-        self.steps = steps or -(-len(x) // self.others)
-        self.seed, self.epoch = seed, 0
-
-    def __len__(self):
-        return self.steps
-
-    def __getitem__(self, index):
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        known = rng.choice(self.known, self.labelled, replace=False)
-        rows = np.concatenate([known, rng.choice(len(self.x), self.others, replace=False)])
-        y = np.concatenate([self.y[known], np.full(self.others, -1, "int32")])
-        return (self.x[rows], y) if self.sample_weight is None else (self.x[rows], y, np.asarray(self.sample_weight)[rows])
-
-    def on_epoch_end(self):
-        """The next epoch has other draws."""
-        self.epoch += 1

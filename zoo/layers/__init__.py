@@ -29,6 +29,11 @@ from zoo.layers.permutohedral import PermutohedralLattice as PermutohedralLattic
 from zoo.layers.permutohedral import exact_filter as exact_filter
 from zoo.layers.permutohedral import spatial_filter as spatial_filter
 from zoo.layers.position_encoding import PositionEncoding as PositionEncoding
+from zoo.layers.priors import MixturePrior as MixturePrior
+from zoo.layers.priors import Prior as Prior
+from zoo.layers.priors import SwissRollPrior as SwissRollPrior
+from zoo.layers.priors import gaussian_prior as gaussian_prior
+from zoo.layers.priors import star_prior as star_prior
 from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling

@@ -11,6 +11,7 @@ from zoo.losses.gram import gram_matrix as gram_matrix
 from zoo.losses.gram import style_loss as style_loss
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy as maximum_mean_discrepancy
 from zoo.losses.maximum_mean_discrepancy import median_bandwidth as median_bandwidth
+from zoo.losses.maximum_mean_discrepancy import mixture_mean_discrepancy as mixture_mean_discrepancy
 from zoo.losses.natural_images import alpha_norm as alpha_norm
 from zoo.losses.natural_images import total_variation as total_variation
 from zoo.losses.ranking import Positives as Positives

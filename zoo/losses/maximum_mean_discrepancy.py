@@ -56,6 +56,90 @@ def maximum_mean_discrepancy(x, y, bandwidths=(2, 5, 10, 20, 40, 80), square_roo
     return ops.sqrt(ops.maximum(squared, LEAST)) if square_root else squared
 
 
+def mixture_mean_discrepancy(
+    x, means, covariances, weights=None, bandwidths=(2, 5, 10, 20, 40, 80), square_root=False, unbiased=False, x_weight=None, block=BLOCK
+):
+    """Squared maximum mean discrepancy of samples from a mixture of Gaussians, whose expectations are exact: nothing is drawn from it.
+
+    Under `N(m, S)` the mean of `k(x, .)` is `det(I + S / sigma)^(-1/2) exp(-(x - m)' (sigma I + S)^(-1) (x - m) / 2)`. Covariances of zero
+    make it the discrepancy from points that are known with their weights, such as one-hot vectors.
+
+    Args:
+        x: samples `(n, d)`, any float dtype.
+        means: of the components, array `(k, d)`.
+        covariances: array `(k, d, d)`, symmetric, without negative eigenvalues.
+        weights: of the components, `(k,)`, which need not sum to one; `None` means equal ones.
+        bandwidths: of the kernels that are summed, in units of squared distances.
+        square_root: whether to take the root; below 1e-10 it has no gradient.
+        unbiased: leave out the pairs of a sample with itself.
+        x_weight: `(n,)`, how often each sample counts; no gradient flows into it.
+        block: rows of the kernel matrix that are held at a time.
+
+    Returns:
+        A scalar, float32, that can be differentiated with respect to `x`.
+
+    Raises:
+        ValueError: if shapes differ, a covariance or a weight is none, or a bandwidth is not positive.
+    """
+    x = _rows(x)
+    if isinstance(bandwidths, str):
+        refuse("bandwidths", "positive numbers", bandwidths)
+    means, covariances, weights = _mixture(means, covariances, weights)
+    _check(x, means, bandwidths, False, block)
+    if unbiased and x.shape[0] == 1:
+        raise ValueError("`x` must have at least two samples for the unbiased estimate. Received: 1")
+    bandwidths = np.asarray(bandwidths, "float64")
+    shares = _shares(ops.shape(x)[0], x_weight)
+    centred = x - ops.stop_gradient(ops.mean(x, axis=0))
+    within = _within(centred, shares, ops.convert_to_tensor(bandwidths, "float32"), block)
+    within = _without_self(within, shares, len(bandwidths)) if unbiased else within
+    between = ops.sum(shares * _mean_kernel(x, means, covariances, weights, bandwidths))
+    squared = within - 2 * between + _kernel_of_mixture(means, covariances, weights, bandwidths)
+    return ops.sqrt(ops.maximum(squared, LEAST)) if square_root else squared
+
+
+def _mixture(means, covariances, weights):
+    """The components as float64 arrays, with weights that sum to one."""
+    means, covariances = np.asarray(means, "float64"), np.asarray(covariances, "float64")
+    if means.ndim != 2 or not means.size or not np.isfinite(means).all():
+        refuse("means", "an array (components, d) of finite numbers", means)
+    k, d = means.shape
+    symmetric = covariances.shape == (k, d, d) and np.allclose(covariances, covariances.swapaxes(1, 2))
+    if not symmetric or np.linalg.eigvalsh(covariances).min() < -1e-6 * max(np.abs(covariances).max(), 1e-30):
+        refuse("covariances", f"covariance matrices {(k, d, d)}", covariances)
+    weights = np.ones(k) if weights is None else np.asarray(weights, "float64")
+    if weights.shape != (k,) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        refuse("weights", f"{k} numbers, at least 0 and not all 0", weights)
+    return means, covariances, weights / weights.sum()
+
+
+def _mean_kernel(x, means, covariances, weights, bandwidths):
+    """The mean of `k(x_i, y)` over `y` of the mixture, `(n,)`."""
+    variances, axes = np.linalg.eigh(covariances)
+    variances = np.maximum(variances, 0)
+    # in the axes of each component, where its covariance is diagonal: (n, k, d)
+    turned = ops.einsum("nd,kde->nke", x, axes.astype("float32")) - np.einsum("kd,kde->ke", means, axes).astype("float32")
+    squares, total = ops.square(turned), 0.0
+    for sigma in bandwidths:
+        wide = sigma + variances
+        factors = weights * np.exp(0.5 * np.log(sigma / wide).sum(1))
+        exponents = -0.5 * ops.sum(squares / wide.astype("float32"), axis=-1)
+        total = total + ops.sum(factors.astype("float32") * ops.exp(exponents), axis=-1)
+    return total
+
+
+def _kernel_of_mixture(means, covariances, weights, bandwidths):
+    """The mean of `k(y, y')` over independent draws of the mixture, a number."""
+    between = means[:, None] - means
+    both = covariances[:, None] + covariances
+    pairs, total, identity = weights[:, None] * weights, 0.0, np.eye(means.shape[1])
+    for sigma in bandwidths:
+        wide = sigma * identity + both
+        exponents = -0.5 * np.einsum("kld,kld->kl", between, np.linalg.solve(wide, between[..., None])[..., 0])
+        total += (pairs * np.exp(exponents - 0.5 * np.linalg.slogdet(wide / sigma)[1])).sum()
+    return float(total)
+
+
 def median_bandwidth(x, y=None):
     """The median heuristic: the median of the squared distances between different samples, of at most 500 from each set.
 

@@ -1,7 +1,7 @@
 """How good samples of a generative model are: density by Parzen windows, scores by a classifier's eyes, coverage of known modes."""
 
 import numpy as np
-from scipy import linalg, special
+from scipy import linalg, optimize, spatial, special
 
 from zoo.arguments import as_array
 
@@ -115,6 +115,48 @@ def mode_coverage(samples, centres, radius):
     distances = _square_distances(samples, centres)
     near = distances.min(1) <= radius**2
     return len(np.unique(distances.argmin(1)[near])) / len(centres), float(near.mean())
+
+
+def wasserstein_distance(x, y):
+    """Exact 1-Wasserstein distance of two sets of equal size: the mean length of the cheapest pairing, by the Hungarian method.
+
+    For sets of equal size this is `scipy.stats.wasserstein_distance_nd`, whose linear program takes 0.7 s for 200 samples where this takes
+    2 ms. Two sets of one distribution are apart as well, the further the fewer samples: compare with that.
+
+    Args:
+        x: `(n, ...)`.
+        y: `(n, ...)`, as many of the same shape.
+
+    Returns:
+        A float, in the unit of the samples.
+
+    Raises:
+        ValueError: if shapes differ.
+    """
+    x, y = _rows("x", x, "y", y)
+    if len(x) != len(y):
+        raise ValueError(f"`y` must have as many rows as `x`, {len(x)}. Received: {len(y)}")
+    distances = spatial.distance.cdist(x, y)
+    return float(distances[optimize.linear_sum_assignment(distances)].mean())
+
+
+def cluster_labels(probabilities, labels):
+    """The label of each cluster: that of the sample which belongs to it most surely (Makhzani et al. 2015, section 6).
+
+    Args:
+        probabilities: of the clusters for some samples with labels, `(n, clusters)`.
+        labels: `(n,)`.
+
+    Returns:
+        Array `(clusters,)` of labels; `cluster_labels(p, y)[p_test.argmax(1)]` are the predictions whose error papers report.
+
+    Raises:
+        ValueError: if lengths differ.
+    """
+    probabilities, labels = as_array("probabilities", probabilities), as_array("labels", labels)
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
+        raise ValueError(f"`labels` must have one entry for each row of `probabilities`. Received: {labels.shape}, {probabilities.shape}")
+    return labels[probabilities.argmax(axis=0)]
 
 
 def _rows(first, a, second, b):
