@@ -36,6 +36,7 @@ PARTS = {
     "zoo.layers.position_encoding": ("PositionEncoding",),
     "zoo.layers.random_shift_flip": ("RandomShiftFlip",),
     "zoo.layers.re_net_layer": ("ReNetLayer",),
+    "zoo.layers.scheduled_sampling": ("ScheduledSampling",),
     "zoo.layers.sequence_pooling": ("SequencePooling",),
     "zoo.layers.stochastic_pooling": ("StochasticPooling2D",),
     "zoo.layers.symbol_dropout": ("SymbolDropout",),
