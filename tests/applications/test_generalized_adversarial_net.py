@@ -16,8 +16,8 @@ PRIORS = (0.1, 0.5, 0.9)
 TICKS = np.linspace(-6, 6, 241)
 GRID = np.stack(np.meshgrid(TICKS, TICKS), axis=-1).reshape(-1, 2)
 CELL = (TICKS[1] - TICKS[0]) ** 2
-CENTRES, SHARES, SPREAD = np.array([[-1.0, -0.5], [1.2, 0.4]]), np.array([0.7, 0.3]), 0.6
-KERNEL, BIAS = np.array([[1.1, 0.3], [0.0, 0.8]]), np.array([0.2, -0.1])
+CENTRES, SHARES, SPREAD = np.array([[-1.0, -0.5], [1.2, 0.4]]), np.array([0.7, 0.3]), 0.8
+KERNEL, BIAS = np.array([[0.9, 0.3], [0.0, 0.6]]), np.array([0.2, -0.1])
 
 
 def small(**arguments):
@@ -77,10 +77,12 @@ def optimal(pi, **arguments):
     z, x = keras.Input((2,)), keras.Input((2,))
     generator, discriminator = keras.Model(z, layers.Dense(2)(z)), keras.Model(x, Optimal(pi)(x))
     generator.set_weights([KERNEL, BIAS])
-    model = GeneralizedAdversarialNet(pi, generator=generator, discriminator=discriminator, latent_distribution="normal", **arguments)
+    model = GeneralizedAdversarialNet(
+        pi, generator=generator, discriminator=discriminator, latent_distribution="normal", noise=0, **arguments
+    )
     quantiles = stats.norm.ppf((np.arange(500) + 0.5) / 500)
     latent = np.stack(np.meshgrid(quantiles, quantiles), axis=-1).reshape(-1, 2).astype("float32")
-    model._noise = lambda n, seed: ops.convert_to_tensor(latent)
+    model._latent = lambda n, seed: ops.convert_to_tensor(latent)
     return model
 
 
@@ -101,8 +103,8 @@ def test_the_generators_gradient_is_that_of_the_divergence(pi, loss, divergence)
         step = np.eye(2)[i] * 1e-3
         expected.append((divergence(pi, KERNEL, BIAS + step) - divergence(pi, KERNEL, BIAS - step)) / 2e-3)
     scale = np.abs(expected).max()
-    assert scale > 5e-3
-    np.testing.assert_allclose(np.concatenate([g.ravel() for g in numpy(found)]), expected, atol=0.02 * scale)
+    assert scale > 1e-3
+    np.testing.assert_allclose(np.concatenate([g.ravel() for g in numpy(found)]), expected, atol=0.03 * scale)
 
 
 @pytest.mark.parametrize("pi", PRIORS)
@@ -121,12 +123,15 @@ def test_the_optimal_discriminator_measures_the_divergence(pi):
 
 
 def test_the_softened_divergence_has_the_limits_that_the_page_tells():
-    kl = integrated_kl = special.rel_entr(density_q(GRID, KERNEL, BIAS) * CELL, density_p(GRID) * CELL).sum()
-    assert softened(1e-4, KERNEL, BIAS) / (1 - 1e-4) == pytest.approx(kl, rel=1e-2)
-    assert integrated(1 - 1e-5, KERNEL, BIAS) / 1e-5 == pytest.approx(integrated_kl, rel=5e-2)
     p, q = density_p(GRID) * CELL, density_q(GRID, KERNEL, BIAS) * CELL
-    chi_square = ((q - p) ** 2 / p).sum()
-    assert softened(1 - 1e-4, KERNEL, BIAS) / 1e-4 == pytest.approx(0.5e-4 * chi_square, rel=0.2)
+    kl, chi_square = special.rel_entr(q, p).sum(), ((q - p) ** 2 / p).sum()
+    assert softened(1e-4, KERNEL, BIAS) == pytest.approx(kl, rel=1e-2)
+    assert integrated(1 - 1e-5, KERNEL, BIAS) / 1e-5 == pytest.approx(kl, rel=1e-2)
+    # without the part of first order, which is what the grid lacks of P and Q
+    pi = 0.999
+    mean = pi * p + (1 - pi) * q
+    second_order = (special.rel_entr(mean, p) - mean + p).sum()
+    assert second_order / (1 - pi) == pytest.approx(0.5 * (1 - pi) * chi_square, rel=0.05)
 
 
 # --- how the discriminator gets its prior ---
@@ -134,12 +139,12 @@ def test_the_softened_divergence_has_the_limits_that_the_page_tells():
 
 @pytest.mark.parametrize("pi", [0.2, 0.5, 0.8])
 def test_batches_are_the_mean_over_the_mixed_batch(pi):
-    model = small(pi=pi, mixing="batches", generator_loss="exact")
+    model = small(pi=pi, mixing="batches", generator_loss="exact", noise=0)
     x = RNG.normal(size=(40, 4)).astype("float32")
     state = ops.convert_to_numpy(model.seed_generator.state)
     logs = model.evaluate(x, batch_size=40, verbose=0, return_dict=True)
     model.seed_generator.state.assign(state)
-    fake = model.generator_network(model._noise(round(40 * (1 - pi) / pi), model.seed_generator), training=False)
+    fake = model.generator_network(model._latent(round(40 * (1 - pi) / pi), model.seed_generator), training=False)
     assert len(fake) == {0.2: 160, 0.5: 40, 0.8: 10}[pi]
     mixed = np.concatenate([x, ops.convert_to_numpy(fake)])
     labels = np.concatenate([np.ones((40, 1)), np.zeros((len(fake), 1))])
@@ -155,14 +160,14 @@ def test_both_mixings_have_the_same_expected_loss(pi):
     found = []
     latent = RNG.normal(size=(10, 3)).astype("float32")
     for mixing in ("weights", "batches"):
-        model = small(pi=pi, mixing=mixing)
+        model = small(pi=pi, mixing=mixing, noise=0)
         drawn = []
 
         def noise(n, seed, drawn=drawn):
             drawn.append(int(n))
             return ops.take(ops.convert_to_tensor(latent), ops.arange(n) % 10, axis=0)
 
-        model._noise = noise
+        model._latent = noise
         model.compile(jit_compile=False)
         logs = model.evaluate(np.tile(X, (4, 1)), batch_size=40, verbose=0, return_dict=True)
         found.append([logs["d_loss"], logs["g_loss"], logs["js"]])
@@ -171,7 +176,7 @@ def test_both_mixings_have_the_same_expected_loss(pi):
 
 def test_rounded_batches_keep_the_prior():
     """A last batch of one real sample, for which 1 / 9 of a sample would be drawn."""
-    model = small(pi=0.9, mixing="batches")
+    model = small(pi=0.9, mixing="batches", noise=0)
     assert model._draws(1) == 1 and model._draws(9) == 1 and model._draws(90) == 10
     assert int(model._draws(ops.convert_to_tensor(90))) == 10 and int(model._draws(ops.convert_to_tensor(1))) == 1
     logs = model.evaluate(X[:1], verbose=0, return_dict=True)
@@ -188,10 +193,10 @@ def test_rounded_batches_keep_the_prior():
 @pytest.mark.parametrize("weight", [None, np.linspace(0, 2, len(X)).astype("float32")])
 def test_each_player_follows_its_own_loss(loss, weight):
     pi = 0.3
-    model = small(pi=pi, mixing="weights", generator_loss=loss)
+    model = small(pi=pi, mixing="weights", generator_loss=loss, noise=0)
     model.compile(keras.optimizers.SGD(1.0))
     state = ops.convert_to_numpy(model.seed_generator.state)
-    z = keras.random.normal((len(X), 3), seed=model.seed_generator)
+    z = keras.random.uniform((len(X), 3), -1.0, 1.0, seed=model.seed_generator)
     model.seed_generator.state.assign(state)
     before = {v.path: ops.convert_to_numpy(v) for v in model.variables}
     logs = model.train_on_batch(X, sample_weight=weight, return_dict=True)
@@ -227,7 +232,7 @@ def test_the_players_of_a_dcgan():
     """Given networks with batch normalisation: the discriminator's statistics follow real images alone."""
     keras.utils.set_random_seed(0)
     dcgan = DCGAN(**DCGAN.example_config())
-    model = GeneralizedAdversarialNet(0.8, generator=dcgan.generator, discriminator=dcgan.discriminator)
+    model = GeneralizedAdversarialNet(0.8, generator=dcgan.generator, discriminator=dcgan.discriminator, latent_distribution="uniform")
     images = RNG.uniform(-1, 1, (6, 8, 12, 3)).astype("float32")
     norm = dcgan.discriminator.get_layer("discriminator_norm_1")
     until = keras.Model(dcgan.discriminator.input, dcgan.discriminator.get_layer("discriminator_conv_1").output)
@@ -240,17 +245,42 @@ def test_the_players_of_a_dcgan():
 
 def test_default_networks():
     model = GeneralizedAdversarialNet()
-    assert model.generator_network.count_params() == 101 * 256 + 257 * 512 + 513 * 784
-    assert model.discriminator_network.count_params() == 785 * 512 + 513 * 256 + 257
-    samples = model.sample(3, seed=1)
-    assert samples.shape == (3, 28, 28, 1) and samples.min() > 0 and samples.max() < 1
-    np.testing.assert_array_equal(samples, model.generate(model.latent(3, seed=1)))
+    assert model.generator_network.count_params() == 2 * 2 + 2
+    assert model.discriminator_network.count_params() == 3 * 64 + 65 * 64 + 65
+    kernel, bias = model.generator_network.get_weights()
+    model.generator_network.set_weights([KERNEL, BIAS])
+    samples = model.sample(20000, seed=1)
+    np.testing.assert_allclose(samples.mean(0), BIAS, atol=0.03)
+    np.testing.assert_allclose(np.cov(samples.T), KERNEL.T @ KERNEL, atol=0.03)
+    np.testing.assert_array_equal(samples[:3], model.generate(model.latent(20000, seed=1)[:3]))
+    # other sizes
+    shapes = {"sample_shape": (4, 3, 1), "latent_dim": 5, "generator_units": (6, 7), "discriminator_units": (8,)}
+    model = GeneralizedAdversarialNet(**shapes, output_activation="sigmoid", latent_distribution="uniform")
+    assert model.generator_network.count_params() == 6 * 6 + 7 * 7 + 8 * 12
+    assert model.discriminator_network.count_params() == 13 * 8 + 9
+    samples = model.sample(3)
+    assert samples.shape == (3, 4, 3, 1) and samples.min() > 0 and samples.max() < 1
     with pytest.raises(ValueError, match="`sample` must be at most 1"):
-        model.predict(255 * np.ones((1, 28, 28, 1)))
+        model.predict(255 * np.ones((1, 4, 3, 1)))
     # a network that is given tells the size of the other
     judge = keras.Sequential([keras.Input((7,)), layers.Dense(1)])
-    model = GeneralizedAdversarialNet(discriminator=judge, latent_dim=2, output_activation="linear", latent_distribution="normal")
-    assert model.sample(2).shape == (2, 7) and np.abs(model.latent(500)).max() > 1
+    model = GeneralizedAdversarialNet(discriminator=judge)
+    assert model.sample(2).shape == (2, 7)
+
+
+def test_the_discriminator_sees_noise_in_training_alone():
+    x = keras.Input((1,))
+    model = GeneralizedAdversarialNet(noise=0.5, discriminator=keras.Model(x, layers.Flatten()(x)))
+    ones = np.ones((20000, 1), "float32")
+    seen = ops.convert_to_numpy(model(ones, training=True))
+    assert seen.mean() == pytest.approx(1, abs=0.02) and seen.std() == pytest.approx(0.5, rel=0.02)
+    np.testing.assert_array_equal(model(ones), ones)
+    # a bound with noise: softplus of a normal number, and of the generator's, integrated
+    model.generator_network.set_weights([0 * w for w in model.generator_network.get_weights()])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    expected = sum(0.5 * weights @ np.logaddexp(0, logit) for logit in (-1 - 0.5 * nodes, 0.5 * nodes)) / weights.sum()
+    assert model.divergence(ones, seed=0) == pytest.approx(np.log(2) - expected, abs=0.01)
+    assert model.evaluate(ones, verbose=0, return_dict=True)["js"] == pytest.approx(np.log(2) - expected, abs=0.01)
 
 
 def test_batches_of_100_unless_told_otherwise():
@@ -280,9 +310,11 @@ def test_refusals():
         ({"generator_loss": "hinge"}, "generator_loss"),
         ({"latent_distribution": "cauchy"}, "latent_distribution"),
         ({"output_activation": "relu"}, "output_activation"),
-        ({"units": ()}, "units"),
-        ({"units": (3, 0)}, "units"),
+        ({"noise": -0.1}, "noise"),
+        ({"generator_units": (3, 0)}, "generator_units"),
+        ({"discriminator_units": 5}, "discriminator_units"),
         ({"sample_shape": (0,)}, "sample_shape"),
+        ({"sample_shape": ()}, "sample_shape"),
         ({"latent_dim": 0}, "latent_dim"),
         ({"generator": layers.Dense(3)}, "generator"),
         ({"generator": keras.Sequential([layers.Dense(3)])}, "generator"),
@@ -292,4 +324,4 @@ def test_refusals():
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             small(**arguments)
     with pytest.raises(ValueError, match="`z`.*Received"):
-        small(latent_distribution="uniform").generate(2 * np.ones((2, 3)))
+        small().generate(2 * np.ones((2, 3)))

@@ -13,12 +13,15 @@ Samples are `(batch, ...)` of any shape; latent vectors `z` are `(batch, latent_
 `zoo.layers.ScheduledSampling` with `zoo.callbacks.ScheduledSamplingDecay`.
 
 Differences from the paper:
-1. The paper trains no networks and names none. The default pair is dense, for images of 28 x 28 pixels, and Adam is that of DCGAN.
+1. The paper's figure fits a Gaussian to points of a plane and names no discriminator. The default generator is such a Gaussian, with any
+   covariance; the dense discriminator, the optimizer and the batch of 100 are ours. Everything else comes in by arguments.
 2. One backward pass updates both players at the same point, on the same generated batch, where the algorithm that the paper changes
    (Goodfellow et al. 2014) alternates. Each player has its own gradient, so one Adam over all weights equals one Adam a player.
 3. Each kind counts by its own mean, `pi` and `1 - pi`, also where `mixing` is `"batches"`: with whole numbers of samples this is the mean
    over the mixed batch, and where these are rounded the prior is still `pi`.
-4. `generator_loss="non_saturating"` is ours: -(1 - pi) E_Q log D, the usual way around a generator that learns nothing from a
+4. Noise on what the discriminator sees (`noise`, none by default) is from later work of the author (Sonderby et al. 2016, arXiv
+   1610.04490): where P and Q hardly overlap, an optimal discriminator teaches nothing, and JS_pi is the entropy of its prior, whatever Q.
+5. `generator_loss="non_saturating"` is ours: -(1 - pi) E_Q log D, the usual way around a generator that learns nothing from a
    discriminator that wins. At the optimal discriminator its gradient is that of KL[M||P], not of JS_pi: KL[M||P] / (1 - pi) tends to
    KL[Q||P] for pi to 0 and to (1 - pi) / 2 times the chi-square divergence of Q from P for pi to 1, so that `pi` no longer leads from
    covering to seeking modes.
@@ -35,7 +38,7 @@ from zoo import arguments, autodiff
 from zoo.arguments import Count, Described, Index, Inputs, checked
 from zoo.model import Field, Model
 
-MIXINGS, LOSSES, LATENTS = ("weights", "batches"), ("exact", "non_saturating"), ("uniform", "normal")
+MIXINGS, LOSSES, LATENTS = ("weights", "batches"), ("exact", "non_saturating"), ("normal", "uniform")
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 # generated samples for each real one that `mixing="batches"` may ask for
 MOST = 100
@@ -55,14 +58,17 @@ class GeneralizedAdversarialNet(Model):
             what the generator cannot draw well; 0.5 is a plain adversarial net.
         mixing: how the discriminator gets its prior, both ways of the paper: `"weights"`, as many samples of both kinds, weighted; or
             `"batches"`, for which the generator draws (1 - pi) / pi samples for each real one, at most 100.
-        generator_loss: `"exact"`, whose gradient is that of JS_pi, or `"non_saturating"`, which is not (fourth difference).
+        generator_loss: `"exact"`, whose gradient is that of JS_pi, or `"non_saturating"`, which is not (fifth difference).
+        noise: standard deviation of Gaussian noise on all that the discriminator sees in training, in units of the samples; the divergence
+            is then that of P and Q with this noise. 0 for none.
         generator: built Keras model from `z` `(batch, latent_dim)` to samples; by default dense layers.
         discriminator: built Keras model from samples to one logit `(batch, 1)`; by default dense layers.
-        latent_distribution: of `z`: `"uniform"` in [-1, 1], or `"normal"`.
+        latent_distribution: of `z`: `"normal"`, or `"uniform"` in [-1, 1].
         sample_shape: of a sample; like the following arguments, of the default networks. A given network says it by itself.
         latent_dim: length of `z`, of the default generator.
-        units: of the hidden layers of the default discriminator; the default generator has them in the opposite order.
-        output_activation: of the default generator: `"sigmoid"` for samples in [0, 1], `"tanh"` for [-1, 1], `"linear"`.
+        generator_units: of its hidden layers (ReLU); none by default, which makes Q the paper's Gaussian.
+        discriminator_units: of the hidden layers (leaky ReLU) of the default discriminator.
+        output_activation: of the default generator: `"linear"`, `"sigmoid"` for samples in [0, 1], or `"tanh"` for [-1, 1].
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Attributes:
@@ -81,13 +87,15 @@ class GeneralizedAdversarialNet(Model):
         pi=0.5,
         mixing="weights",
         generator_loss="exact",
+        noise=0.0,
         generator=None,
         discriminator=None,
-        latent_distribution="uniform",
-        sample_shape=(28, 28, 1),
-        latent_dim=100,
-        units=(512, 256),
-        output_activation="sigmoid",
+        latent_distribution="normal",
+        sample_shape=(2,),
+        latent_dim=2,
+        generator_units=(),
+        discriminator_units=(64, 64),
+        output_activation="linear",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -95,17 +103,20 @@ class GeneralizedAdversarialNet(Model):
             raise ValueError(f"`pi` must be more than 0 and less than 1. Received: {pi}")
         arguments.one_of("mixing", mixing, MIXINGS)
         arguments.one_of("generator_loss", generator_loss, LOSSES)
+        arguments.number("noise", noise, low=0)
         arguments.one_of("latent_distribution", latent_distribution, LATENTS)
         arguments.one_of("output_activation", output_activation, (*RANGES, "linear"))
         if mixing == "batches" and (1 - pi) / pi > MOST:
             raise ValueError(f"`pi` must be at least 1 / {MOST + 1} where `mixing` is 'batches'; take 'weights'. Received: {pi}")
         arguments.count("latent_dim", latent_dim)
-        for name, sizes in (("units", units), ("sample_shape", sample_shape)):
-            for size in arguments.listed(name, sizes, "a list of sizes"):
+        sizes = {"sample_shape": sample_shape, "generator_units": generator_units, "discriminator_units": discriminator_units}
+        for name, given in sizes.items():
+            for size in arguments.listed(name, given, "a list of sizes", empty=name != "sample_shape"):
                 arguments.count(name, size)
         self.pi, self.mixing, self.generator_loss, self.latent_distribution = pi, mixing, generator_loss, latent_distribution
-        self.generator, self.discriminator = generator, discriminator
-        self.sample_shape, self.latent_dim, self.units, self.output_activation = sample_shape, latent_dim, units, output_activation
+        self.noise, self.generator, self.discriminator = noise, generator, discriminator
+        self.sample_shape, self.latent_dim, self.output_activation = sample_shape, latent_dim, output_activation
+        self.generator_units, self.discriminator_units = generator_units, discriminator_units
         self._make_players()
         self.seed_generator = keras.random.SeedGenerator()
         self.d_loss = keras.metrics.Mean("d_loss")
@@ -125,11 +136,21 @@ class GeneralizedAdversarialNet(Model):
             if self.generator is not None and judged != shape:
                 raise ValueError(f"`discriminator` must take what the generator gives, {shape}. Received: one that takes {judged}")
             shape = judged
-        self.generator_network = self.generator or _dense_generator(size, tuple(self.units)[::-1], shape, self.output_activation)
-        self.discriminator_network = self.discriminator or _dense_discriminator(shape, self.units)
+        self.generator_network = self.generator or _dense_generator(size, self.generator_units, shape, self.output_activation)
+        self.discriminator_network = self.discriminator or _dense_discriminator(shape, self.discriminator_units)
 
     def call(self, x, training=False):
-        """The discriminator's logits `(batch, 1)` for samples `x`: positive means real."""
+        """The discriminator's logits `(batch, 1)` for samples `x`: positive means real. In training it sees them with noise."""
+        return self._judge(self._noisy(x) if training else x, training)
+
+    def _noisy(self, x):
+        """Samples as the discriminator sees them in training."""
+        if not self.noise:
+            return x
+        x = ops.cast(x, "float32")
+        return x + self.noise * keras.random.normal(ops.shape(x), seed=self.seed_generator)
+
+    def _judge(self, x, training=False):
         return ops.cast(self.discriminator_network(x, training=training), "float32")
 
     # --- what goes in ---
@@ -153,9 +174,10 @@ class GeneralizedAdversarialNet(Model):
             "pi": 0.2,
             "mixing": "batches",
             "generator_loss": "non_saturating",
+            "noise": 0.1,
             "generator": keras.Model(z, layers.Dense(4, dtype="float32")(x)),
-            "latent_distribution": "normal",
-            "units": (6, 5),
+            "latent_distribution": "uniform",
+            "discriminator_units": (6, 5),
         }
 
     def example_calls(self):
@@ -173,29 +195,33 @@ class GeneralizedAdversarialNet(Model):
     @classmethod
     def search_space(cls, hp):
         """The prior, the generator's loss, the default networks, and the learning rate."""
-        width = hp.Choice("width", [128, 256, 512])
+        width = hp.Choice("width", [32, 64, 128])
         return {
             "pi": hp.Float("pi", 0.05, 0.95),
             "generator_loss": hp.Choice("generator_loss", list(LOSSES)),
-            "latent_dim": hp.Choice("latent_dim", [10, 30, 100]),
-            "units": (2 * width, width),
-            "learning_rate": hp.Float("learning_rate", 5e-5, 2e-3, sampling="log"),
+            "generator_units": (width,) * hp.Int("generator_layers", 0, 2),
+            "discriminator_units": (width, width),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 1e-2, sampling="log"),
         }
 
     # --- learning ---
 
     def default_optimizer(self):
-        """Adam as DCGAN has it, learning rate 2e-4 and beta 1 of 0.5; the paper trains no networks."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        """Adam with a learning rate of 0.002 and, as DCGAN has it, beta 1 of 0.5; the paper trains no networks."""
+        return keras.optimizers.Adam(2e-3, beta_1=0.5)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """The discriminator's cross-entropy under the prior `pi`, and the generator's loss; neither sends gradients to the other player."""
-        fake = self.generator_network(self._noise(self._draws(ops.shape(y_pred)[0]), self.seed_generator), training=training)
+        if not training:
+            y_pred = self._judge(self._noisy(x))
+        z = self._latent(self._draws(ops.shape(y_pred)[0]), self.seed_generator)
+        # noise is drawn here: what the scopes below draw would come again in the next step
+        fake = self._noisy(self.generator_network(z, training=training))
         # both scopes keep statistics of layers as the real samples left them
         with autodiff.Scope():
-            on_fake = self.call(ops.stop_gradient(fake), training=training)
+            on_fake = self._judge(ops.stop_gradient(fake), training)
         with autodiff.frozen(self.discriminator_network.trainable_variables):
-            for_generator = self.call(fake, training=training)
+            for_generator = self._judge(fake, training)
         on_real = ops.softplus(-y_pred[:, 0])
         if sample_weight is not None:
             on_real = on_real * ops.cast(ops.reshape(sample_weight, (-1,)), on_real.dtype)
@@ -225,7 +251,7 @@ class GeneralizedAdversarialNet(Model):
         """Of the coin that chooses between real and generated samples, nats."""
         return -self.pi * math.log(self.pi) - (1 - self.pi) * math.log(1 - self.pi)
 
-    def _noise(self, n, seed):
+    def _latent(self, n, seed):
         """Latent vectors `(n, latent_dim)`."""
         shape = (n, self.generator_network.input_shape[1])
         if self.latent_distribution == "normal":
@@ -245,7 +271,7 @@ class GeneralizedAdversarialNet(Model):
         Returns:
             Array `(n, latent_dim)`, float32.
         """
-        return ops.convert_to_numpy(self._noise(n, self.seed_generator if seed is None else seed))
+        return ops.convert_to_numpy(self._latent(n, self.seed_generator if seed is None else seed))
 
     @checked
     def generate(self, z: Latent) -> np.ndarray:
@@ -293,12 +319,16 @@ class GeneralizedAdversarialNet(Model):
         Returns:
             Nats, at most the entropy of the prior, on average at most JS_pi. A discriminator that is worse than none gives less than 0.
         """
-        real, fake = self._logits(x), self._logits(self.sample(samples or len(x), seed))
+        rng = np.random.default_rng(seed)
+        real, fake = (self._logits(self._noisy_array(a, rng)) for a in (np.asarray(x, "float32"), self.sample(samples or len(x), seed)))
         crossentropy = self.pi * np.logaddexp(0, -real).mean() + (1 - self.pi) * np.logaddexp(0, fake).mean()
         return float(self._entropy - crossentropy)
 
+    def _noisy_array(self, x, rng):
+        return x + self.noise * rng.normal(size=x.shape).astype("float32") if self.noise else x
+
     def _logits(self, x):
-        run = self._graph("logits", lambda x: self.call(x, training=False)[:, 0])
+        run = self._graph("logits", lambda x: self._judge(x)[:, 0])
         return autodiff.in_batches(run, [np.asarray(x, "float32")], ROWS)[0]
 
     def signatures(self):
@@ -314,7 +344,9 @@ def _shapes(name, network, takes, rank=None):
     shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
     is_plain = isinstance(network, keras.Model) and all(isinstance(shape, tuple) and len(shape) > 1 for shape in shapes)
     if not is_plain or (rank and len(shapes[0]) != 1 + rank) or None in (*shapes[0][1:], *shapes[1][1:]):
-        raise ValueError(f"`{name}` must be a built Keras model that takes {takes}, of a fixed shape, and gives one array. Received: {shapes}")
+        raise ValueError(
+            f"`{name}` must be a built Keras model that takes {takes}, of a fixed shape, and gives one array. Received: {shapes}"
+        )
     return shapes[0][1:], shapes[1][1:]
 
 
