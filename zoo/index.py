@@ -396,7 +396,7 @@ ENTRIES = (
         "Huszar",
         2015,
         "1511.05101",
-        "Any adversarial pair with a prior for real samples, which leads from covering all data to drawing good samples; scheduled sampling.",
+        "An adversarial pair with a prior for real samples, from covering all data to drawing good samples alone; scheduled sampling.",
     ),
     Entry(
         52,

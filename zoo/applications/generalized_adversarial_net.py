@@ -344,9 +344,7 @@ def _shapes(name, network, takes, rank=None):
     shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
     is_plain = isinstance(network, keras.Model) and all(isinstance(shape, tuple) and len(shape) > 1 for shape in shapes)
     if not is_plain or (rank and len(shapes[0]) != 1 + rank) or None in (*shapes[0][1:], *shapes[1][1:]):
-        raise ValueError(
-            f"`{name}` must be a built Keras model that takes {takes}, of a fixed shape, and gives one array. Received: {shapes}"
-        )
+        raise ValueError(f"`{name}` must be a built Keras model from {takes}, of a fixed shape, to one array. Received: {shapes}")
     return shapes[0][1:], shapes[1][1:]
 
 
