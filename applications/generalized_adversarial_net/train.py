@@ -42,17 +42,17 @@ test images to judge by; {SEQUENCES} sequences of a hidden Markov model, drawn f
 pi = 0.5 and seed 0."""
 NOTES = f"""All arms of a comparison are the same class with the same settings but for pi, and the same data and start for a seed. On the
 plane these are the defaults of the class: a Gaussian generator, {EPOCHS} epochs over {POINTS} points; what the players reach is a local
-optimum, which for pi = 0.5 and 0.9 often covers two modes where exact integration finds that one is better. On MNIST both players know the
-first {COMPONENTS} components of the pixels by a fixed projection. The generator is small (one hidden layer of {SMALL} units), the
-discriminator ({WIDE}, {WIDE}), since the paper speaks of models that cannot be right: in trials with two hidden layers of 256 units
-pi = 0.1 and 0.9 had precisions of 0.66 and 0.68 and recalls of 0.57 and 0.65 among the components, no trade at all. Without the projection
-and without noise (here a standard deviation of {NOISE} of the components) the discriminator wins within an epoch, and the exact loss then
-teaches nothing: in a trial on pixels JS_0.5 reached log 2 and all samples looked alike. Sizes, rate and noise were set on trials with another seed
-before the run, the same for all pi; the trade was seen there among the components, less clearly among the features of the LeNet. Precision
-and recall are those of Kynkaanniemi et al. 2019, by three neighbours among {JUDGED} images each: once among the components, once among the
-features of a LeNet (`zoo.evidence.mnist_judge`). For scheduled sampling the point that training leads to is computed by enumeration: each
-conditional is that of the true token given all that was read, where what was read is a mixture of true tokens and of samples. With samples
-alone these say nothing of the sequence, and the conditionals become marginals."""
+optimum, which for pi = 0.5 and 0.9 often covers two modes where exact integration finds that one is better. On MNIST both players know
+the first {COMPONENTS} components of the pixels by a fixed projection. The generator is small (one hidden layer of {SMALL} units), the
+discriminator ({WIDE}, {WIDE}), since the paper speaks of models that cannot be right: in trials with two hidden layers of 256 units pi =
+0.1 and 0.9 had precisions of 0.66 and 0.68 and recalls of 0.57 and 0.65 among the components, no trade at all. Without the projection and
+without noise (here a standard deviation of {NOISE} of the components) the discriminator wins within an epoch, and the exact loss then
+teaches nothing: in a trial on pixels JS_0.5 reached log 2 and all samples looked alike. Sizes, rate and noise were set on trials with
+another seed before the run, the same for all pi; the trade was seen there among the components, less clearly among the features of the
+LeNet. Precision and recall are those of Kynkaanniemi et al. 2019, by three neighbours among {JUDGED} images each: once among the
+components, once among the features of a LeNet (`zoo.evidence.mnist_judge`). For scheduled sampling the point that training leads to is
+computed by enumeration: each conditional is that of the true token given all that was read, where what was read is a mixture of true
+tokens and of samples. With samples alone these say nothing of the sequence, and the conditionals become marginals."""
 
 
 def main():
