@@ -52,7 +52,9 @@ another seed before the run, the same for all pi; the trade was seen there among
 LeNet. Precision and recall are those of Kynkaanniemi et al. 2019, by three neighbours among {JUDGED} images each: once among the
 components, once among the features of a LeNet (`zoo.evidence.mnist_judge`). For scheduled sampling the point that training leads to is
 computed by enumeration: each conditional is that of the true token given all that was read, where what was read is a mixture of true
-tokens and of samples. With samples alone these say nothing of the sequence, and the conditionals become marginals."""
+tokens and of samples. With samples alone these say nothing of the sequence, and the conditionals become marginals.
+What came out: nine of ten runs with pi = 0.9 end at the two modes of all runs with 0.5, so that these two differ by one run alone. The
+features of the LeNet do not show the trade; why was not looked into."""
 
 
 def main():
@@ -290,13 +292,33 @@ def claims(plane, digits, ends, seeds):
 
     near, mnist = "a mixture of three Gaussians", f"{JUDGED} test images of MNIST"
     share, judge = "share of samples within 3 deviations of a mode", ", by a LeNet's features"
+    likely = "pi = 0.1 is nearer to the data in the divergence of likelihood than 0.9"
+    reverse = "pi = 0.9 is nearer to the data in the reverse divergence than 0.1"
     found = [
         pair("pi = 0.1 covers more modes than 0.5", plane["modes"], "share of modes", near, True, 0.1, 0.5, 0.1),
         pair("pi = 0.5 covers more modes than 0.9", plane["modes"], "share of modes", near, True, 0.5, 0.9, 0.1),
         pair("Samples of pi = 0.5 are more often near a mode than those of 0.1", plane["near"], share, near, True, 0.5, 0.1, 0.05),
         pair("Samples of pi = 0.9 are more often near a mode than those of 0.5", plane["near"], share, near, True, 0.9, 0.5, 0.05),
-        pair("pi = 0.1 is nearer in KL[P||Q] than 0.9", plane["forward"], "KL[P||Q], nats", near, False, 0.1, 0.9, 0.1),
-        pair("pi = 0.9 is nearer in KL[Q||P] than 0.1", plane["reverse"], "KL[Q||P], nats", near, False, 0.9, 0.1, 0.1),
+        pair(
+            likely,
+            plane["forward"],
+            "KL of the data from the model, nats",
+            near,
+            False,
+            0.1,
+            0.9,
+            0.1,
+        ),
+        pair(
+            reverse,
+            plane["reverse"],
+            "KL of the model from the data, nats",
+            near,
+            False,
+            0.9,
+            0.1,
+            0.1,
+        ),
         pair("Digits: pi = 0.1 covers more than 0.9", digits["recall"], "recall, components", mnist, True, 0.1, 0.9, 0.02),
         pair("Digits: pi = 0.9 is more precise than 0.1", digits["precision"], "precision, components", mnist, True, 0.9, 0.1, 0.02),
         pair(f"Digits: pi = 0.1 covers more than 0.9{judge}", digits["judged_recall"], "recall", mnist, True, 0.1, 0.9, 0.02),
