@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import linalg, stats
+from scipy.spatial import distance
 from sklearn.neighbors import KernelDensity
 
 from zoo import datasets, metrics
@@ -57,6 +58,38 @@ def test_mode_coverage():
     centres = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
     samples = np.array([[0.1, 0], [0, 0.2], [10, 0.5], [5, 5]])
     assert metrics.mode_coverage(samples, centres, 1) == (0.5, 0.75)
+
+
+def test_precision_and_recall_by_loops():
+    real, generated = RNG.normal(size=(30, 3)), 0.4 + RNG.normal(size=(25, 3))
+
+    def share(points, balls, k):
+        distances = [sorted(np.linalg.norm(ball - other) for other in balls) for ball in balls]
+        inside = [any(np.linalg.norm(point - ball) <= d[k] for ball, d in zip(balls, distances)) for point in points]
+        return np.mean(inside)
+
+    for k in (1, 3):
+        expected = share(generated, real, k), share(real, generated, k)
+        assert metrics.precision_recall(real, generated, k) == pytest.approx(expected)
+    assert metrics.precision_recall(real, real) == (1.0, 1.0)
+    assert metrics.precision_recall(real, real + 100) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="`neighbours`"):
+        metrics.precision_recall(real, generated, 25)
+
+
+def test_jensen_shannon_divergence():
+    p, q = RNG.dirichlet(np.ones(6)), RNG.dirichlet(np.ones(6))
+    assert metrics.jensen_shannon_divergence(p, q) == pytest.approx(distance.jensenshannon(p, q) ** 2)
+    assert metrics.jensen_shannon_divergence(p, q, 1e-5) / 1e-5 == pytest.approx(stats.entropy(p, q), rel=1e-3)
+    assert metrics.jensen_shannon_divergence(p, q, 1 - 1e-5) / 1e-5 == pytest.approx(stats.entropy(q, p), rel=1e-3)
+    # the information that a sample carries about the coin
+    joint = np.array([0.3 * p, 0.7 * q])
+    information = stats.entropy(joint.sum(0)) + stats.entropy([0.3, 0.7]) - stats.entropy(joint.ravel())
+    assert metrics.jensen_shannon_divergence(p, q, 0.3) == pytest.approx(information)
+    assert metrics.jensen_shannon_divergence([1, 0], [0, 1], 0.3) == pytest.approx(stats.entropy([0.3, 0.7]))
+    for arguments, words in (((p, q[:5]), "one shape"), ((p, 2 * q), "sum to one"), ((p, q, 0.0), "`pi`"), ((p, q, 1.0), "`pi`")):
+        with pytest.raises(ValueError, match=words):
+            metrics.jensen_shannon_divergence(*arguments)
 
 
 def test_scores_take_tensors():

@@ -399,6 +399,18 @@ ENTRIES = (
         "An autoencoder whose masks make it a distribution: exact likelihoods in one pass, samples, and missing values filled in.",
     ),
     Entry(
+        50,
+        "GeneralizedAdversarialNet",
+        "generalized_adversarial_net",
+        "Generalised adversarial training",
+        "image synthesis",
+        "How (not) to Train your Generative Model: Scheduled Sampling, Likelihood, Adversary?",
+        "Huszar",
+        2015,
+        "1511.05101",
+        "An adversarial pair with a prior for real samples, from covering all data to drawing good samples alone; scheduled sampling.",
+    ),
+    Entry(
         51,
         "AdversarialAutoencoder",
         "adversarial_autoencoder",

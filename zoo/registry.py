@@ -37,6 +37,7 @@ PARTS = {
     "zoo.layers.priors": ("MixturePrior", "SwissRollPrior"),
     "zoo.layers.random_shift_flip": ("RandomShiftFlip",),
     "zoo.layers.re_net_layer": ("ReNetLayer",),
+    "zoo.layers.scheduled_sampling": ("ScheduledSampling",),
     "zoo.layers.sequence_pooling": ("SequencePooling",),
     "zoo.layers.stochastic_pooling": ("StochasticPooling2D",),
     "zoo.layers.symbol_dropout": ("SymbolDropout",),

@@ -322,6 +322,27 @@ def task_dcgan():
     )
 
 
+def task_generalized_adversarial_net():
+    """Points of the plane, a mixture of three; the divergence that an exact integral gives, beside that of the untrained Gaussian."""
+    rng = np.random.default_rng(SEED)
+    centres = np.array([[-1.5, -1.0], [1.5, -0.5], [0.0, 1.8]])
+    x = (centres[rng.choice(3, 10000)] + 0.35 * rng.normal(size=(10000, 2))).astype("float32")
+    model = applications.GeneralizedAdversarialNet()
+    ticks = np.linspace(-6, 6, 121)
+    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    p = sum(np.exp(-((grid - centre) ** 2).sum(1) / (2 * 0.35**2)) for centre in centres)
+
+    def divergence():
+        kernel, bias = model.generator_network.get_weights()
+        z = (grid - bias) @ np.linalg.inv(kernel)
+        q = np.exp(-0.5 * (z**2).sum(1))
+        return metrics.jensen_shannon_divergence(p / p.sum(), q / q.sum())
+
+    before = divergence()
+    verbs = {"sample": lambda: model.sample(16), "divergence": lambda: model.divergence(x[:1000])}
+    return Task(model, {"x": x, "epochs": 60}, lambda: ("JS divergence, nats", divergence(), before, False), verbs)
+
+
 def _independent_pixels(x, x_test):
     """Nats of a held-out image if pixels know nothing of each other."""
     p = (x.sum(0) + 1) / (len(x) + 2)

@@ -21,6 +21,7 @@ from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicC
 from zoo.applications.early_inference import EarlyInference as EarlyInference
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.flow_vae import FlowVAE as FlowVAE
+from zoo.applications.generalized_adversarial_net import GeneralizedAdversarialNet as GeneralizedAdversarialNet
 from zoo.applications.gmmn import GMMN as GMMN
 from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet

@@ -36,6 +36,7 @@ from zoo.layers.priors import gaussian_prior as gaussian_prior
 from zoo.layers.priors import star_prior as star_prior
 from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
+from zoo.layers.scheduled_sampling import ScheduledSampling as ScheduledSampling
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.sequence_pooling import at_last as at_last
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D

@@ -8,9 +8,11 @@ from zoo.metrics.detection import mask_iou as mask_iou
 from zoo.metrics.generative import classifier_score as classifier_score
 from zoo.metrics.generative import cluster_labels as cluster_labels
 from zoo.metrics.generative import frechet_distance as frechet_distance
+from zoo.metrics.generative import jensen_shannon_divergence as jensen_shannon_divergence
 from zoo.metrics.generative import mode_coverage as mode_coverage
 from zoo.metrics.generative import parzen_bandwidth as parzen_bandwidth
 from zoo.metrics.generative import parzen_log_likelihood as parzen_log_likelihood
+from zoo.metrics.generative import precision_recall as precision_recall
 from zoo.metrics.generative import wasserstein_distance as wasserstein_distance
 from zoo.metrics.last_batch import LastBatch as LastBatch
 from zoo.metrics.multilabel import f1_thresholds as f1_thresholds

@@ -1,4 +1,4 @@
-"""How good samples of a generative model are: density by Parzen windows, scores by a classifier's eyes, coverage of known modes."""
+"""How good samples of a generative model are: density by windows, scores by a classifier's eyes, coverage, precision, divergences."""
 
 import numpy as np
 from scipy import linalg, optimize, spatial, special
@@ -157,6 +157,57 @@ def cluster_labels(probabilities, labels):
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
         raise ValueError(f"`labels` must have one entry for each row of `probabilities`. Received: {labels.shape}, {probabilities.shape}")
     return labels[probabilities.argmax(axis=0)]
+
+
+def precision_recall(real, generated, neighbours=3):
+    """How many samples lie where data is, and how much of the data lies where samples are (Kynkaanniemi et al. 2019, equations 1 and 2).
+
+    Where a set is, balls around its points tell, each as large as the distance to its k-th neighbour in the set. Both numbers depend on the
+    sizes of the sets: compare sets of equal size alone.
+
+    Args:
+        real: features of real data, `(n, features)`.
+        generated: features of samples, `(m, features)`.
+        neighbours: k.
+
+    Returns:
+        (precision, recall), the share of samples inside a ball of real data and the share of real data inside a ball of samples.
+
+    Raises:
+        ValueError: if the numbers of features differ or a set has no k-th neighbour.
+    """
+    real, generated = _rows("real", real, "generated", generated)
+    if not 1 <= neighbours < min(len(real), len(generated)):
+        raise ValueError(f"`neighbours` must be at least 1 and less than the rows of both sets. Received: {neighbours}")
+    between = _square_distances(generated, real)
+    radii = [np.partition(_square_distances(a, a), neighbours, axis=1)[:, neighbours] for a in (real, generated)]
+    return float((between <= radii[0]).any(1).mean()), float((between <= radii[1][:, None]).any(0).mean())
+
+
+def jensen_shannon_divergence(p, q, pi=0.5):
+    """JS_pi = pi KL[P||M] + (1 - pi) KL[Q||M] with M = pi P + (1 - pi) Q (Huszar 2015, equation 11), of distributions over the same cells.
+
+    Between 0 and the entropy of a coin with probability `pi`. JS_pi / pi tends to KL[P||Q] for `pi` to 0, JS_pi / (1 - pi) to KL[Q||P] for
+    `pi` to 1.
+
+    Args:
+        p: probabilities that sum to one, any shape: of symbols, or of the cells of a grid.
+        q: the same of the other distribution.
+        pi: the prior of `p`, between 0 and 1.
+
+    Returns:
+        Nats, a float.
+
+    Raises:
+        ValueError: if shapes differ, an array does not sum to one, or `pi` is out of range.
+    """
+    p, q = (as_array(name, value).astype("float64") for name, value in (("p", p), ("q", q)))
+    if p.shape != q.shape or min(p.min(), q.min()) < 0 or not np.allclose([p.sum(), q.sum()], 1, atol=1e-3):
+        raise ValueError(f"`p` and `q` must be probabilities of one shape that sum to one. Received: shapes {p.shape} and {q.shape}")
+    if not 0 < pi < 1:
+        raise ValueError(f"`pi` must be more than 0 and less than 1. Received: {pi}")
+    mean = pi * p + (1 - pi) * q
+    return float(pi * special.rel_entr(p, mean).sum() + (1 - pi) * special.rel_entr(q, mean).sum())
 
 
 def _rows(first, a, second, b):
