@@ -148,3 +148,18 @@ def test_training_step_of_a_methods_own(jit_compile):
         weights = weights + velocity
         np.testing.assert_allclose(layer.kernel, weights, rtol=1e-4)
     assert int(optimizer.iterations) == 3
+
+
+def test_rows_in_batches():
+    x, traced = np.arange(14, dtype="float32").reshape(7, 2), []
+
+    def function(x, y, scale):
+        traced.append(x.shape[0])
+        return ops.sum(x, axis=1) * scale + y, x + y[:, None]
+
+    run = autodiff.compiled(function, keras.layers.Dense(1))
+    for n, batch_size in ((7, 3), (7, 7), (1, 5), (3, 5)):
+        found = autodiff.in_batches(run, (x[:n], x[:n, 0]), batch_size, shared=[np.float32(2)])
+        np.testing.assert_allclose(found[0], 2 * x[:n].sum(1) + x[:n, 0])
+        np.testing.assert_allclose(found[1], x[:n] + x[:n, :1])
+    assert set(traced) <= {1, 3, 4, 7, None}

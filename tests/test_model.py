@@ -130,6 +130,14 @@ def test_rows_of_inputs_targets_and_weights_are_equal(toy):
             model.predict(wrong, verbose=0)
 
 
+def test_batches_of_the_paper_unless_told_otherwise(toy, monkeypatch):
+    monkeypatch.setattr(toy, "default_batch_size", 3)
+    model = toy()
+    for given, steps in ({}, 2), ({"batch_size": 2}, 2), ({"batch_size": 1}, 4):
+        model.fit(X, Y, verbose=0, **given)
+        assert model.fits.records[-1]["updates"] == steps
+
+
 def test_validation_data_is_checked(toy):
     for bad in (3, "abc", (X, Y, None, None), (X[:, :1], Y)):
         with pytest.raises(ValueError, match="`validation_data`|`point`"):

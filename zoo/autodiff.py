@@ -205,6 +205,20 @@ def compiled(function, layer, jit_compile=False, optimizer=None):
     return call
 
 
+def in_batches(run, arrays, batch_size, shared=()):
+    """The results of `run(*rows, *shared)` over the rows of `arrays`, as a list of arrays.
+
+    Batches have one size, the last is filled up with the last row and its results cut off, so that a compiled `run` is traced once. Fewer
+    rows than a batch are filled up to a power of two: a call with one row is not as dear as a batch, and few sizes are traced.
+    """
+    n, parts = len(arrays[0]), []
+    size = min(batch_size, 1 << (n - 1).bit_length())
+    for rows in np.minimum(np.arange(-(-n // size) * size), n - 1).reshape(-1, size):
+        found = run(*(a[rows] for a in arrays), *shared)
+        parts.append([keras.ops.convert_to_numpy(part) for part in (found if isinstance(found, (list, tuple)) else [found])])
+    return [np.concatenate(column)[:n] for column in zip(*parts)]
+
+
 def _keep_reads_before_updates():
     """Switch off the graph pass that lets an optimizer update a frozen weight before it is read.
 

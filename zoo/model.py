@@ -115,6 +115,8 @@ class Model(keras.Model):
     """
 
     output_name = "output"
+    # that of `fit` on arrays, where the paper has another than Keras's 32
+    default_batch_size: int | None = None
     _training_state = None
 
     def __init_subclass__(cls, **kwargs):
@@ -138,6 +140,7 @@ class Model(keras.Model):
             raise ValueError(f"`dtype` must be the global policy; use keras.config.set_dtype_policy. Received: {dtype}, global {policy}")
         super().__init__(name=name)
         self.fits = FitLog()
+        self._graphs = {}
 
     # --- what a method tells about itself ---
 
@@ -327,6 +330,8 @@ class Model(keras.Model):
         Targets are checked while the loss is the paper's; another loss may take other targets.
         """
         x, y = self._for_training(x, y, sample_weight)
+        if batch_size is None and not is_stream(x):
+            batch_size = self.default_batch_size
         options = {
             "batch_size": batch_size,
             "epochs": epochs,
@@ -393,6 +398,12 @@ class Model(keras.Model):
     ):
         """`keras.Model.predict` with checked arguments."""
         return super().predict(self.prepared(x)[0], batch_size, verbose, steps, callbacks)
+
+    def _graph(self, key, function):
+        """`function` compiled for a verb, once for each key."""
+        if key not in self._graphs:
+            self._graphs[key] = autodiff.compiled(function, self)
+        return self._graphs[key]
 
     def _for_training(self, x, y, sample_weight=None):
         """`prepared`, with targets where the paper's loss needs them, and with weights that are finite numbers."""

@@ -170,7 +170,8 @@ def task_sentence_vae():
     trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
     return Task(
         model,
-        {"x": x, "batch_size": 32, "epochs": 1},
+        # the weight of the divergence rises with the steps, over several epochs
+        {"x": x, "batch_size": 32, "epochs": 20},
         lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
         {
             "sample": lambda: model.sample(8),

@@ -26,7 +26,8 @@ from zoo import arguments, autodiff
 from zoo.arguments import Amount, Count, Described, Index, Inputs, Numbers, Rows, checked
 from zoo.model import Field, Model
 
-BATCH_SIZE = 128
+# images of one compiled call of a verb
+ROWS = 128
 
 
 Latent = Annotated[Any, Described("latent_fields", "z")]
@@ -48,6 +49,8 @@ class DCGAN(Model):
     """
 
     output_name = "logit"
+    # section 4
+    default_batch_size = 128
 
     def __init__(
         self,
@@ -121,12 +124,6 @@ class DCGAN(Model):
         """Adam, learning rate 2e-4, beta 1 of 0.5 (section 4)."""
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """`zoo.Model.fit`, in batches of 128 (section 4) unless `batch_size` or a dataset says otherwise."""
-        if batch_size is None and hasattr(x, "shape"):
-            batch_size = BATCH_SIZE
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
-
     def objective(self, x, y, y_pred, sample_weight, training):
         """Sum of the discriminator's loss and the generator's non-saturating loss; neither sends gradients to the other player."""
         batch_size = ops.shape(y_pred)[0]
@@ -177,7 +174,7 @@ class DCGAN(Model):
         """
         z = np.asarray(z, "float32")
         self.latent_field().check(z)
-        return _in_batches(self._generate, z)
+        return autodiff.in_batches(self._generate, [z], ROWS)[0]
 
     @checked
     def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
@@ -229,7 +226,7 @@ class DCGAN(Model):
         Returns:
             Array `(n, features)`; 16 features a channel where maps are at least 4 x 4.
         """
-        return _in_batches(self._features, np.asarray(images, "float32"))
+        return autodiff.in_batches(self._features, [np.asarray(images, "float32")], ROWS)[0]
 
     def signatures(self):
         """`serve` draws images of `z`; `discriminate` gives the probability of being real; `features` describes images."""
@@ -312,7 +309,3 @@ def _batch_norm(name):
 
 def _normal():
     return keras.initializers.RandomNormal(stddev=0.02)
-
-
-def _in_batches(function, x):
-    return np.concatenate([ops.convert_to_numpy(function(x[i : i + BATCH_SIZE])) for i in range(0, len(x), BATCH_SIZE)])

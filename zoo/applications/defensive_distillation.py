@@ -17,7 +17,7 @@ Differences from the paper:
 """
 
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 
 import keras
 import numpy as np
@@ -191,8 +191,8 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
             temperature: of the softmax; the student is used at 1.
             batch_size: samples in one compiled call.
         """
-        run = self._compiled("amplitude", lambda x, t: (attacks.amplitude(self.at_temperature(t), x),))
-        return self._in_batches(lambda part: run(part, np.float32(temperature)), x, batch_size)[0]
+        run = self._graph("amplitude", lambda x, t: attacks.amplitude(self.at_temperature(t), x))
+        return autodiff.in_batches(run, [np.asarray(x, "float32")], batch_size, shared=[np.float32(temperature)])[0]
 
     @checked
     def robustness(self, x: Inputs, gamma: Share = 112 / 784, temperature: Positive = 1.0, batch_size: Count = 64) -> float:
@@ -210,8 +210,8 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
             A number between 0 and `gamma`.
         """
         arguments.number("gamma", gamma, high=1, above=0)
-        run = self._compiled(("robustness", gamma), partial(self._least_change, gamma))
-        return float(np.mean(self._in_batches(lambda part: run(part, np.float32(temperature)), x, batch_size)[0]))
+        run = self._graph(("robustness", gamma), partial(self._least_change, gamma))
+        return float(np.mean(autodiff.in_batches(run, [np.asarray(x, "float32")], batch_size, shared=[np.float32(temperature)])[0]))
 
     def _least_change(self, gamma, x, temperature):
         classes = self.num_classes
@@ -221,7 +221,7 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
         found = attacks.jacobian_saliency(self.at_temperature(temperature), copies, target, theta, gamma, self.low, self.high)
         changed = ops.cast(found.changed, "float32") / float(np.prod(x.shape[1:]))
         changed = ops.reshape(ops.where(found.success, changed, gamma), (-1, classes))
-        return (ops.min(ops.where(ops.one_hot(own, classes) > 0, gamma, changed), axis=-1),)
+        return ops.min(ops.where(ops.one_hot(own, classes) > 0, gamma, changed), axis=-1)
 
     # --- machinery ---
 
@@ -231,19 +231,6 @@ class DefensiveDistillation(TeacherStaysMixin, LabelledModel):
 
     def _log(self, logits, temperature):
         return log_probabilities(ops.cast(logits, "float32") / temperature, True)
-
-    def _compiled(self, key, function):
-        if key not in self._functions:
-            self._functions[key] = autodiff.compiled(function, self)
-        return self._functions[key]
-
-    def _in_batches(self, run, x, batch_size):
-        parts = [run(np.asarray(x[i : i + batch_size], "float32")) for i in range(0, len(x), batch_size)]
-        return [np.concatenate([ops.convert_to_numpy(part) for part in column]) for column in zip(*parts)]
-
-    @cached_property
-    def _functions(self):
-        return {}
 
 
 class _AtTemperature(keras.Model):

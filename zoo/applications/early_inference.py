@@ -32,9 +32,8 @@ from zoo.arguments import Count, Described, Inputs, Number, Positive, Targets, c
 from zoo.model import Field, Model
 
 RATES = ("hard_sigmoid", "sigmoid", "tanh")
-BATCH_SIZE = 20
 # samples that a verb holds at a time
-CHUNK = 500
+ROWS = 500
 
 States = Annotated[dict, Described("state_fields")]
 
@@ -60,6 +59,7 @@ class EarlyInference(Model):
     """
 
     output_name = "output"
+    default_batch_size = 20
 
     def __init__(
         self,
@@ -95,7 +95,6 @@ class EarlyInference(Model):
         self.biases = [self.add_weight((size,), "zeros", name=f"bias_{k}", **options) for k, size in enumerate(sizes[1:])]
         self.seed_generator = keras.random.SeedGenerator()
         self.accuracy = keras.metrics.Mean("accuracy")
-        self._runs = {}
         self.compile()
 
     def input_fields(self):
@@ -275,12 +274,6 @@ class EarlyInference(Model):
 
     # --- learning ---
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """`zoo.Model.fit`, in batches of 20 unless `batch_size` or a dataset says otherwise."""
-        if batch_size is None and hasattr(x, "shape"):
-            batch_size = BATCH_SIZE
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
-
     def objective(self, x, y, y_pred, sample_weight, training):
         """Half the squared error of the free outputs; its derivatives are the contrast of the two phases."""
         states = [y_pred[name] for name in self.layer_names] if training else [y_pred]
@@ -317,8 +310,8 @@ class EarlyInference(Model):
     def energy(self, x: Inputs, states: States | None = None) -> np.ndarray:
         """Energy `(n,)` of inputs `(n, *input_shape)` with states as `relax` gives them, which it does by default."""
         states = self._states(x, states)
-        run = self._compiled("energy", lambda x, *states: self._energy(x, states))
-        return _in_chunks(run, [x, *(states[name] for name in self.layer_names)])[0]
+        run = self._graph("energy", lambda x, *states: self._energy(x, states))
+        return autodiff.in_batches(run, [x, *(states[name] for name in self.layer_names)], ROWS)[0]
 
     @checked
     def speed(self, x: Inputs, states: States | None = None) -> dict[str, np.ndarray]:
@@ -440,20 +433,7 @@ class EarlyInference(Model):
         return np.eye(self.num_classes, dtype="float32")[np.asarray(y).reshape(-1)]
 
     def _by_layer(self, key, function, arrays, *numbers):
-        """A compiled function's states of all layers, by name."""
-        return dict(zip(self.layer_names, _in_chunks(self._compiled(key, function), arrays, *numbers)))
-
-    def _compiled(self, key, function):
-        if key not in self._runs:
-            self._runs[key] = autodiff.compiled(function, self)
-        return self._runs[key]
-
-
-def _in_chunks(run, arrays, *numbers):
-    """Results of `run(*arrays, *numbers)` over rows; numbers are arrays without axes, so that others need no new graph."""
-    numbers, arrays = [np.asarray(n, "int32" if isinstance(n, int) else "float32") for n in numbers], [np.asarray(a) for a in arrays]
-    parts = []
-    for i in range(0, len(arrays[0]), CHUNK):
-        found = run(*(a[i : i + CHUNK] for a in arrays), *numbers)
-        parts.append([ops.convert_to_numpy(part) for part in (found if isinstance(found, (list, tuple)) else [found])])
-    return [np.concatenate(part) for part in zip(*parts)]
+        """A compiled function's states of all layers, by name; numbers become arrays, so that others need no new graph."""
+        numbers = [np.asarray(n, "int32" if isinstance(n, int) else "float32") for n in numbers]
+        found = autodiff.in_batches(self._graph(key, function), [np.asarray(a) for a in arrays], ROWS, shared=numbers)
+        return dict(zip(self.layer_names, found))

@@ -32,7 +32,6 @@ from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, Verbos
 from zoo.layers.normalizing_flows import Coupling, PlanarFlow, RadialFlow
 from zoo.model import Field, Model
 
-BATCH_SIZE = 100
 FLOWS = ("planar", "radial", "nice_orthogonal", "nice_permutation")
 # draws of a posterior that verbs hold at a time, for one image and for a batch of them
 DRAWS, ROWS = 250, 2000
@@ -61,6 +60,9 @@ class FlowVAE(Model):
     Raises:
         ValueError: if an argument is none of these.
     """
+
+    # section 6
+    default_batch_size = 100
 
     def __init__(
         self,
@@ -225,12 +227,6 @@ class FlowVAE(Model):
         and 135 with the paper's, which makes 500,000 updates.
         """
         return keras.optimizers.RMSprop(1e-4, momentum=0.9)
-
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """`zoo.Model.fit`, in batches of 100 (section 6) unless `batch_size` or a dataset says otherwise."""
-        if batch_size is None and hasattr(x, "shape"):
-            batch_size = BATCH_SIZE
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
 
     @checked
     def beta(self, step: Numbers | None = None):

@@ -217,7 +217,7 @@ class JSMA(AnalysedClassifier):
 
     def _stages(self, x, target, rounds, batch_size):
         """Samples and success after each number of rounds: an attack goes on where that of fewer rounds has ended."""
-        samples, success, done, batch_size = x.copy(), np.zeros(len(x), bool), 0, min(batch_size, len(x))
+        samples, success, done = x.copy(), np.zeros(len(x), bool), 0
         for until in rounds:
             going = np.flatnonzero(~success)
             if len(going):
@@ -230,10 +230,7 @@ class JSMA(AnalysedClassifier):
         return self._in_batches("classes", batch_size, np.asarray(x, "float32"))[0]
 
     def _in_batches(self, what, batch_size, *arrays):
-        # every batch of one size, filled up with the last sample: one compiled function, however many there are
-        rows = np.minimum(np.arange(-(-len(arrays[0]) // batch_size) * batch_size), len(arrays[0]) - 1).reshape(-1, batch_size)
-        parts = [self._compiled[what](*(a[chosen] for a in arrays)) for chosen in rows]
-        return [np.concatenate([ops.convert_to_numpy(part) for part in column])[: len(arrays[0])] for column in zip(*parts)]
+        return autodiff.in_batches(self._compiled[what], arrays, batch_size)
 
     @cached_property
     def _compiled(self):

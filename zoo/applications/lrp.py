@@ -220,8 +220,7 @@ class LRP(AnalysedClassifier):
     def _in_batches(self, what, x, label, batch_size):
         x = np.asarray(x, "float32")
         label = self._classes_of(-1 if label is None else label, len(x), self._label_field())
-        parts = [self._compiled[what](x[i : i + batch_size], label[i : i + batch_size]) for i in range(0, len(x), batch_size)]
-        return [np.concatenate([ops.convert_to_numpy(part) for part in column]) for column in zip(*parts)]
+        return autodiff.in_batches(self._compiled[what], (x, label), batch_size)
 
     @cached_property
     def _compiled(self):

@@ -33,7 +33,6 @@ from zoo.arguments import Count, Flag, Index, Inputs, Numbers, Positive, checked
 from zoo.layers.masked_dense import MaskedDense, degree_mask, draw_degrees
 from zoo.model import Field, Model
 
-BATCH_SIZE = 100
 # rows of a compiled loop, and of a pass through all masks
 ROWS = 250
 ORDERINGS, CONNECTIVITIES = ("agnostic", "random", "natural"), ("agnostic", "fixed")
@@ -63,6 +62,8 @@ class MADE(Model):
     """
 
     output_name = "log_likelihood"
+    # section "Experiments"
+    default_batch_size = 100
 
     def __init__(
         self,
@@ -97,7 +98,6 @@ class MADE(Model):
         # the degrees of all units in each mask of the ensemble, layer by layer
         self.tables = [self._fixed(f"degrees_{i}", table) for i, table in enumerate(self._drawn_tables())]
         self.turn = self._fixed("turn", np.zeros((), "int32"))
-        self._runs = {}
         self.compile()
 
     @property
@@ -161,12 +161,6 @@ class MADE(Model):
         """Mean negative log-likelihood in nats."""
         rows = ops.ones_like(y_pred) if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         return -ops.mean(rows * y_pred)
-
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """`zoo.Model.fit`, in batches of 100 (section "Experiments") unless `batch_size` or a dataset says otherwise."""
-        if batch_size is None and hasattr(x, "shape"):
-            batch_size = BATCH_SIZE
-        return super().fit(x, y, batch_size=batch_size, **kwargs)
 
     def _drawn_tables(self):
         """Degrees of all units in each mask of the ensemble, drawn anew: one int32 array `(mask_count, size)` a layer."""
@@ -245,8 +239,8 @@ class MADE(Model):
             )
         if combine != "product" and power != 1:
             raise ValueError(f"`power` must be 1 unless `combine` is 'product'. Received: {power}")
-        run = self._run(("combined", combine, count), lambda x, power: self._combined(x, combine, count, power))
-        return _in_batches(run, batch_size, np.asarray(x, "float32"), shared=(np.array(power, "float32"),))
+        run = self._graph(("combined", combine, count), lambda x, power: self._combined(x, combine, count, power))
+        return autodiff.in_batches(run, [np.asarray(x, "float32")], batch_size, shared=[np.array(power, "float32")])[0]
 
     @checked
     def conditionals(self, x: Inputs, mask: Index = 0, batch_size: Count = ROWS):
@@ -264,8 +258,8 @@ class MADE(Model):
             ValueError: if `x` is not binary or there is no such mask.
         """
         mask = arguments.count("mask", mask, low=0, high=self.mask_count - 1)
-        run = self._run("conditionals", lambda x, mask: ops.sigmoid(self._logits(x, self._degrees(mask))))
-        return _in_batches(run, batch_size, np.asarray(x, "float32"), shared=(np.array(mask, "int32"),))
+        run = self._graph("conditionals", lambda x, mask: ops.sigmoid(self._logits(x, self._degrees(mask))))
+        return autodiff.in_batches(run, [np.asarray(x, "float32")], batch_size, shared=[np.array(mask, "int32")])[0]
 
     @checked
     def weight_masks(self, mask: Index = 0):
@@ -378,7 +372,7 @@ class MADE(Model):
             one = lambda mask: self._walk(x, given, x, mask, first, forced=True)[1]  # noqa: E731
             return ops.logsumexp(ops.map(one, ops.arange(count, dtype="int32")), axis=0) - float(np.log(count))
 
-        return _in_batches(self._run(("score", first, count), score), batch_size, x, 1 - missing)
+        return autodiff.in_batches(self._graph(("score", first, count), score), (x, 1 - missing), batch_size)[0]
 
     def _missing(self, missing, rows):
         """`missing` as a float32 array `(rows, dimensions)` of 0 and 1."""
@@ -406,7 +400,7 @@ class MADE(Model):
 
         shape = (groups, size, self.dimensions)
         arrays = [a.reshape(shape) for a in (x[rows], given[rows], noise)]
-        found = self._run(("fill", observed_first), fill)(*arrays, np.resize(masks, groups).astype("int32"))
+        found = self._graph(("fill", observed_first), fill)(*arrays, np.resize(masks, groups).astype("int32"))
         filled = np.empty_like(x)
         filled[order] = ops.convert_to_numpy(found).reshape(-1, self.dimensions)[: len(x)]
         return filled
@@ -529,24 +523,10 @@ class MADE(Model):
     def _first_masks(self, masks):
         return self.mask_count if masks is None else arguments.count("masks", masks, high=self.mask_count)
 
-    def _run(self, key, function):
-        """`function` compiled, once for each key."""
-        if key not in self._runs:
-            self._runs[key] = autodiff.compiled(function, self)
-        return self._runs[key]
-
 
 def _log_probability(x, logits):
     """Log-probabilities `(batch,)` of binary rows, by logits of the same shape."""
     return ops.sum(x * logits - ops.softplus(logits), axis=1)
-
-
-def _in_batches(run, batch_size, *arrays, shared=()):
-    """`run(*batch, *shared)` over the rows of arrays; every batch has one size, filled up with the last row, so that it compiles once."""
-    size = min(batch_size, len(arrays[0]))
-    rows = np.minimum(np.arange(-(-len(arrays[0]) // size) * size), len(arrays[0]) - 1).reshape(-1, size)
-    parts = [ops.convert_to_numpy(run(*(a[chosen] for a in arrays), *shared)) for chosen in rows]
-    return np.concatenate(parts)[: len(arrays[0])]
 
 
 def _check_sizes(dimensions, units, masks, ensemble):

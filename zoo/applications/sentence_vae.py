@@ -40,6 +40,8 @@ SCALES = ("exp", "softplus")
 CODE_LAYERS = ("highway", "dense")
 # the logit of a word that must not be written; small enough to be exact beside others in sums over a sentence
 _FORBIDDEN = -100.0
+# texts of one compiled call of a verb
+ROWS = 256
 # a character for private use: the tokenizer leaves it alone, and no text should have it
 _BLANK = "\ue000"
 
@@ -130,7 +132,6 @@ class SentenceVAE(WordVectors, Model):
         self.reconstruction = keras.metrics.Mean("reconstruction")
         self.kl = keras.metrics.Mean("kl")
         self.perplexity = _ExponentialMean("perplexity")
-        self._runs = {}
         self.compile()
 
     # --- the network ---
@@ -343,7 +344,7 @@ class SentenceVAE(WordVectors, Model):
             ValueError: if the model has no code, or a text no words.
         """
         self._needs_code("codes")
-        found = self._in_batches(self._run("codes", self._mean_and_scale), self._checked_ids(texts))
+        found = autodiff.in_batches(self._graph("codes", self._mean_and_scale), [self._checked_ids(texts)], ROWS)
         return found[0], found[1]
 
     @checked
@@ -366,7 +367,7 @@ class SentenceVAE(WordVectors, Model):
         ids = self._checked_ids(texts)
         shape = (len(ids), samples if self.latent_dim else 1, self.latent_dim)
         noise = np.random.default_rng(seed).normal(size=shape).astype("float32")
-        return self._in_batches(self._run("bounds", self._bounds), ids, noise, batch_size=batch_size)[int(importance_weighted)]
+        return autodiff.in_batches(self._graph("bounds", self._bounds), (ids, noise), batch_size)[int(importance_weighted)]
 
     def _mean_and_scale(self, ids):
         mean, log_variance = self.encoder(ids)
@@ -410,12 +411,12 @@ class SentenceVAE(WordVectors, Model):
             raise ValueError(f"`codes` must have shape (sentences, {self.latent_dim}). Received: {codes.shape}")
         codes = codes.astype("float32")
         if temperature is None:
-            run = self._run(("search", beams), partial(self._search, beams=beams))
+            run = self._graph(("search", beams), partial(self._search, beams=beams))
         else:
             if seed is not None:
                 self.seed_generator.state.assign(np.array([seed, 0], "uint32"))
-            run = self._run(("random", temperature), partial(self._random, temperature=temperature))
-        return self._texts(self._in_batches(run, codes)[0])
+            run = self._graph(("random", temperature), partial(self._random, temperature=temperature))
+        return self._texts(autodiff.in_batches(run, [codes], ROWS)[0])
 
     @checked
     def sample(self, n: Count, beams: Count = 1, temperature: Positive | None = None, seed: Index | None = None):
@@ -491,9 +492,9 @@ class SentenceVAE(WordVectors, Model):
             row[: len(gap)] = gap
         # a blank is no word of the vocabulary
         ids = self.encode([" ".join(line) for line in lines])
-        run = self._run(("fill", beams), partial(self._fill, beams=beams))
+        run = self._graph(("fill", beams), partial(self._fill, beams=beams))
         for _ in range(iterations if self.latent_dim else 1):
-            ids = self._in_batches(run, ids, missing, batch_size=batch_size)[0]
+            ids = autodiff.in_batches(run, (ids, missing), batch_size)[0]
         words = [[self._words[i] if gap else word for word, i, gap in zip(*row)] for row in zip(lines, ids, missing)]
         return [" ".join(line) for line in words]
 
@@ -564,19 +565,6 @@ class SentenceVAE(WordVectors, Model):
         if not (ids[:, 0] != text.PADDING).all():
             raise ValueError(f"`texts` must each hold a word. Received: {str(list(texts))[:100]}")
         return ids
-
-    def _run(self, key, function):
-        """`function` compiled, once for each key."""
-        if key not in self._runs:
-            self._runs[key] = autodiff.compiled(function, self)
-        return self._runs[key]
-
-    def _in_batches(self, run, *arrays, batch_size=256):
-        parts = []
-        for start in range(0, len(arrays[0]), batch_size):
-            tensors = [ops.convert_to_tensor(array[start : start + batch_size]) for array in arrays]
-            parts.append([ops.convert_to_numpy(part) for part in run(*tensors)])
-        return [np.concatenate(part) for part in zip(*parts)]
 
 
 class _ExponentialMean(keras.metrics.Mean):
