@@ -7,7 +7,11 @@ winners than said: the blank parts of an image are all equal to a convolution.
 """
 
 import keras
+import numpy as np
 from keras import ops
+
+# what each bit of an int32 adds to the smallest: the sign, then the others
+_STEPS = np.array([-(2**31), *(1 << bit for bit in range(30, -1, -1))], "int32")
 
 
 class _Competition(keras.Layer):
@@ -46,7 +50,7 @@ class LifetimeSparsity(_Competition):
         """Bool `(batch, ..., channels)`, with axes of size 1 between the two: whether a unit stays active for a sample."""
         between = tuple(range(1, len(inputs.shape) - 1))
         response = ops.max(inputs, axis=between) if between else inputs
-        mask = ops.transpose(largest(ops.transpose(response), _share(self.rate, ops.shape(inputs)[0])))
+        mask = largest(response, _share(self.rate, ops.shape(inputs)[0]), axis=0)
         return ops.expand_dims(mask, between) if between else mask
 
     def get_config(self):
@@ -97,21 +101,39 @@ class KSparse(_Competition):
         return {**super().get_config(), "k": self.k}
 
 
-def largest(x, k):
-    """Which `k` values of each row are its largest; of equal ones the first.
+def largest(x, k, axis=-1):
+    """Which `k` values along an axis are the largest; of equal ones the first.
+
+    The k-th largest is found bit by bit, in 32 passes: XLA's `top_k` sorts, which takes seven times as long on a processor.
 
     Args:
-        x: `(rows, n)`.
-        k: from 1 to n.
+        x: float tensor.
+        k: from 1 to the length of the axis.
+        axis: along which to look.
 
     Returns:
-        Bool `(rows, n)`.
+        Bool tensor of the shape of `x`.
     """
-    x = ops.stop_gradient(x)
-    least = ops.top_k(x, k)[0][:, -1:]
+    x = _in_order(x)
+
+    def narrower(i, least):
+        raised = least + ops.take(_STEPS, i)
+        enough = ops.sum(ops.cast(x >= raised, "int32"), axis=axis, keepdims=True) >= k
+        return ops.where(enough, raised, least)
+
+    # sign first: from the smallest number to 0, or not
+    least = ops.zeros_like(ops.max(x, axis=axis, keepdims=True)) + np.int32(-(2**31))
+    least = ops.fori_loop(0, len(_STEPS), narrower, least)
     above, level = x > least, ops.equal(x, least)
-    room = k - ops.sum(ops.cast(above, "int32"), axis=1, keepdims=True)
-    return above | (level & (ops.cumsum(ops.cast(level, "int32"), axis=1) <= room))
+    room = k - ops.sum(ops.cast(above, "int32"), axis=axis, keepdims=True)
+    return above | (level & (ops.cumsum(ops.cast(level, "int32"), axis=axis) <= room))
+
+
+def _in_order(x):
+    """Floats as int32 numbers of the same order; the bits of negative floats run the other way."""
+    # 0 added: -0.0 and 0.0 are one number
+    bits = ops.view(ops.cast(ops.stop_gradient(x), "float32") + 0.0, "int32")
+    return ops.where(bits < 0, ops.bitwise_xor(bits, np.int32(2**31 - 1)), bits)
 
 
 def _share(rate, n):
