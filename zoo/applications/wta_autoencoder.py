@@ -8,13 +8,16 @@ Boltzmann machine learns with the same competition among its hidden probabilitie
 Shapes: images `(batch, height, width, channels)` -> reconstructions of the same shape; `encode` gives `(n, features)`.
 
 Differences from the paper:
-1. The paper does not say how it optimises; here are Adam at 0.001, for the RBM gradient steps with momentum, and batches of 100.
+1. The paper's optimizer is not taken over: here are Adam at 0.003, for the RBM gradient steps with momentum, and batches of 100.
 2. Baselines are `sparsity="none"`, and `"k_sparse"` with the same number of winners in a batch. The k-sparse autoencoder's own paper has linear
    units, and keeps its largest ones after training as well; here it has ReLUs that all pass then, so that only the competition differs.
 3. Features of the convolutional form are maxima over regions of 6 x 6 with a stride of 4, which border regions cross ("same" padding).
 4. Gradients of the RBM take the probabilities that won, of which hidden states are drawn for the reconstruction (contrastive divergence,
    one step). Its visible units are probabilities.
-5. A stack is made by `below`: each autoencoder learns from the features of the one below, which has learned before and stays as it is.
+5. Decoders start from zero: they then first learn what their units win for, and pull these up. From random weights the first errors push
+   some units down at random, and those that fall silent for all images never come back: 9 % of 2000 instead of none after 200 updates of
+   Adam at 0.001 on MNIST.
+6. A stack is made by `below`: each autoencoder learns from the features of the one below, which has learned before and stays as it is.
 """
 
 import keras
@@ -150,12 +153,13 @@ class WTAAutoencoder(Model):
     def _build_decoder(self):
         self.decoder, self.visible_bias = None, None
         if self.is_convolutional:
-            self.decoder = layers.Conv2DTranspose(self.source_shape[-1], self.decoder_kernel_size, padding="same", name="decoder")
+            sizes = (self.source_shape[-1], self.decoder_kernel_size)
+            self.decoder = layers.Conv2DTranspose(*sizes, padding="same", kernel_initializer="zeros", name="decoder")
             self.decoder.build((None, *self.source_shape[:-1], self.code_units))
         elif self.tied or self.form == "rbm":
             self.visible_bias = self.add_weight((int(np.prod(self.source_shape)),), "zeros", name="visible_bias")
         else:
-            self.decoder = layers.Dense(int(np.prod(self.source_shape)), name="decoder")
+            self.decoder = layers.Dense(int(np.prod(self.source_shape)), kernel_initializer="zeros", name="decoder")
             self.decoder.build((None, self.code_units))
 
     def _competition(self):
@@ -212,8 +216,8 @@ class WTAAutoencoder(Model):
         return [Field("image", self.image_shape, "float32", *limits)]
 
     def default_optimizer(self):
-        """Adam at 0.001; for an RBM, gradient steps of 0.1 with momentum 0.5."""
-        return keras.optimizers.SGD(0.1, momentum=0.5) if self.form == "rbm" else keras.optimizers.Adam(1e-3)
+        """Adam at 0.003; for an RBM, gradient steps of 0.1 with momentum 0.5."""
+        return keras.optimizers.SGD(0.1, momentum=0.5) if self.form == "rbm" else keras.optimizers.Adam(3e-3)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """Squared error of the reconstruction, summed over pixels; an RBM's gradients are those of contrastive divergence."""
