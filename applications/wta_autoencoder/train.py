@@ -2,8 +2,9 @@
 
     python applications/wta_autoencoder/train.py
 
-All arms of a form are one network that differs in its competition alone, and see the same images in the same number of steps. A linear SVM on
-the features of random labelled images is tested on held-out ones. Units that never win are counted.
+All arms of a form are one network that differs in its competition, and in the learning rate that was best for it; they see the same images
+in the same number of steps. A linear SVM on the features of random labelled images is tested on held-out ones. Units that never win are
+counted.
 """
 
 import keras
@@ -19,18 +20,20 @@ UNITS, RATES = 1000, {WTA: 3e-3, K_SPARSE: 3e-3, NONE: 1e-3}
 FORMS = {"rbm": {"form": "rbm", "units": 500}, "maps": {"form": "convolutional", "units": 16}}
 MAP_IMAGES, MAP_LABELS, CIFAR_IMAGES, CIFAR_TEST = 10000, 2000, 8000, 4000
 LABELS, SVM_COST, STEPS, COUNTED = (100, 1000, 10000), 1.0, 60, 20000
-DATA = """MNIST (LeCun et al. 1998; CC BY-SA 3.0): 60,000 images without labels, of which 100, 1000 or 10,000 random ones, others for each seed,
+DATA = """\
+MNIST (LeCun et al. 1998; CC BY-SA 3.0): 60,000 images without labels, of which 100, 1000 or 10,000 random ones, others for each seed,
 have labels for the SVM; 10,000 test images. {cifar} The shipped weights are those of the dense form, seed 0."""
-NOTES = f"""One epoch for every arm: 600 updates of 100 images of MNIST, {MAP_IMAGES // 100} for feature maps, {CIFAR_IMAGES // 100} on CIFAR-10; the
-paper trains to the end and has all labels, so its figures are not reached. The dense form has {UNITS} units here, half of the default: the weights
-of 2000 exceed what a preset may hold. The convolutional form has the 16 maps of the paper's smallest net, not the default's 64, and {MAP_LABELS}
-labels. The RBM has 500 units, its rate (0.1) was not chosen. A k-sparse autoencoder has as many winners in a batch as the winner-take-all one; its
-units pass what they have after training, as they do in all arms. The second autoencoder of the stack has as many units, and a rate of 2 %.
-Images of CIFAR-10 have mean 0 and deviation 1 each, and are whitened (ZCA, 0.1 added to the variances); nothing was chosen on them. On
-development images the dense form of 500 units was behind the one without sparsity there (73.7 % against 71.9 % wrong, raw pixels 73.9 %), so
-the convolutional form, the paper's own for these images, was taken. The SVM has squared hinges, one class against the rest, a cost of
-{SVM_COST:g} on features whose rows have length 1 on average, and {STEPS} steps of L-BFGS. A unit counts as dead if it is active for none of {COUNTED}
-training images in competition."""
+NOTES = f"""\
+One epoch for every arm: 600 updates of 100 images of MNIST, {MAP_IMAGES // 100} for feature maps, {CIFAR_IMAGES // 100} on CIFAR-10; the
+paper trains to the end and has all labels, so its figures are not reached. The dense form has {UNITS} units here, half of the default:
+the weights of 2000 exceed what a preset may hold. The convolutional form has the 16 maps of the paper's smallest net, not the default's
+64, and {MAP_LABELS} labels. The RBM has 500 units, its rate (0.1) was not chosen. A k-sparse autoencoder has as many winners in a batch
+as the winner-take-all one; its units pass what they have after training, as they do in all arms. The second autoencoder of the stack has
+as many units, and a rate of 2 %. Images of CIFAR-10 have mean 0 and deviation 1 each, and are whitened (ZCA, 0.1 added to the variances);
+rates and cost are those of MNIST. On development images the dense form of 500 units was behind the one without sparsity there (73.7 %
+against 71.9 % wrong, raw pixels 73.9 %), so the convolutional form, the paper's own for these images, was taken. The SVM has squared
+hinges, one class against the rest, a cost of {SVM_COST:g} on features whose rows have length 1 on average, and {STEPS} steps of L-BFGS. A
+unit counts as dead if it is active for none of {COUNTED} training images in competition."""
 CHOICES = [
     Choice(
         "the last 5000 training images of MNIST, seed 0, 200 updates, 2000 units, 5000 labels",

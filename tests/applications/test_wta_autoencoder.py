@@ -1,4 +1,4 @@
-"""Winner-take-all autoencoders: the objective and its gradients against NumPy, filters by what the decoder draws, stacks, the RBM's phases."""
+"""Winner-take-all autoencoders: objective and gradients against NumPy, filters by what the decoder draws, stacks, the RBM's phases."""
 
 import keras
 import numpy as np

@@ -9,8 +9,8 @@ Shapes: images `(batch, height, width, channels)` -> reconstructions of the same
 
 Differences from the paper:
 1. The paper's optimizer is not taken over: here are Adam at 0.003, for the RBM gradient steps with momentum, and batches of 100.
-2. Baselines are `sparsity="none"`, and `"k_sparse"` with the same number of winners in a batch. The k-sparse autoencoder's own paper has linear
-   units, and keeps its largest ones after training as well; here it has ReLUs that all pass then, so that only the competition differs.
+2. Baselines are `sparsity="none"`, and `"k_sparse"` with the same number of winners in a batch. The k-sparse autoencoder's own paper has
+   linear units, and keeps its largest ones after training as well; here it has ReLUs that all pass then: only the competition differs.
 3. Features of the convolutional form are maxima over regions of 6 x 6 with a stride of 4, which border regions cross ("same" padding).
 4. Gradients of the RBM take the probabilities that won, of which hidden states are drawn for the reconstruction (contrastive divergence,
    one step). Its visible units are probabilities.
@@ -44,8 +44,8 @@ class WTAAutoencoder(Model):
         units: hidden units, or feature maps; `None` is 2000, or 64 maps.
         depth: layers of the encoder, all of the same size; `None` is 1, or 2 convolutions. An RBM has one.
         sparsity: `"winner_take_all"`, or its baselines: `"k_sparse"` (the largest activations of each image) and `"none"`.
-        rate: share of a batch for which a unit, or a map, stays active; `None` is 0.05 for the dense form, 1 for maps (spatial sparsity alone)
-            and 0.3 for an RBM. With `"k_sparse"` the same share of the units stays in each image.
+        rate: share of a batch for which a unit, or a map, stays active; `None` is 0.05 for the dense form, 1 for maps (spatial sparsity
+            alone) and 0.3 for an RBM. With `"k_sparse"` the same share of the units stays in each image.
         tied: whether the decoder has the encoder's weights, transposed; for the dense form of one layer. An RBM's always are.
         kernel_size: of the encoder's convolutions.
         decoder_kernel_size: of the decoder's deconvolution.
@@ -293,8 +293,8 @@ class WTAAutoencoder(Model):
         """What each unit draws: the decoder's weights.
 
         Returns:
-            `(units, *input_shape)` float32, or `(units, height, width, channels)` of the deconvolution. In a stack of dense autoencoders they
-            are carried down through the decoders below.
+            `(units, *input_shape)` float32, or `(units, height, width, channels)` of the deconvolution. In a stack of dense autoencoders
+            they are carried down through the decoders below.
 
         Raises:
             ValueError: if the autoencoder stands on feature maps, whose pooling has no inverse.

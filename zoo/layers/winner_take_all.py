@@ -2,8 +2,8 @@
 
 Papers: Makhzani, Frey 2015, "Winner-Take-All Autoencoders", arXiv 1409.2752; 2013, "k-Sparse Autoencoders", arXiv 1312.5663.
 
-The competition takes place in training alone; afterwards everything passes. Of equal activations the first wins, so that there are never more
-winners than said: the blank parts of an image are all equal to a convolution.
+The competition takes place in training alone; afterwards everything passes. Of equal activations the first wins, so that there are never
+more winners than said: the blank parts of an image are all equal to a convolution.
 """
 
 import keras
