@@ -18,8 +18,8 @@ from zoo.evidence import Choice, Claim
 WTA, K_SPARSE, NONE = "winner_take_all", "k_sparse", "none"
 UNITS, RATES = 1000, {WTA: 3e-3, K_SPARSE: 3e-3, NONE: 1e-3}
 FORMS = {"rbm": {"form": "rbm", "units": 500}, "maps": {"form": "convolutional", "units": 16}}
-MAP_IMAGES, MAP_LABELS, CIFAR_IMAGES, CIFAR_TEST = 10000, 2000, 8000, 4000
-LABELS, SVM_COST, STEPS, COUNTED = (100, 1000, 10000), 1.0, 60, 20000
+MAP_IMAGES, MAP_LABELS, CIFAR_IMAGES, CIFAR_TEST = 10000, 2000, 6000, 3000
+LABELS, SVM_COST, STEPS, COUNTED = (100, 1000, 10000), 1.0, 100, 10000
 DATA = """\
 MNIST (LeCun et al. 1998; CC BY-SA 3.0): 60,000 images without labels, of which 100, 1000 or 10,000 random ones, others for each seed,
 have labels for the SVM; 10,000 test images. {cifar} The shipped weights are those of the dense form, seed 0."""
@@ -32,13 +32,15 @@ as the winner-take-all one; its units pass what they have after training, as the
 as many units, and a rate of 2 %. Images of CIFAR-10 have mean 0 and deviation 1 each, and are whitened (ZCA, 0.1 added to the variances);
 rates and cost are those of MNIST. On development images the dense form of 500 units was behind the one without sparsity there (73.7 %
 against 71.9 % wrong, raw pixels 73.9 %), so the convolutional form, the paper's own for these images, was taken. The SVM has squared
-hinges, one class against the rest, a cost of {SVM_COST:g} on features whose rows have length 1 on average, and {STEPS} steps of L-BFGS. A
-unit counts as dead if it is active for none of {COUNTED} training images in competition."""
+hinges, one class against the rest, a cost of {SVM_COST:g} on standardised features, and {STEPS} steps of L-BFGS; on features as they are
+these steps do not suffice where no sparsity parts them, and the baselines came out worse. A unit counts as dead if it is active for none
+of {COUNTED} training images in competition."""
 CHOICES = [
     Choice(
-        "the last 5000 training images of MNIST, seed 0, 200 updates, 2000 units, 5000 labels",
-        "rates 0.003, without sparsity 0.001, of 0.001 and 0.003 (also for maps); the SVM's cost 1 of 1 and 10",
-        {"winner-take-all": 4, "k-sparse": 4, "no sparsity": 4},
+        "the last 5000 training images of MNIST, seed 0, 200 updates, 5000 labels",
+        "rates 0.003, without sparsity 0.001, of 0.001 and 0.003, each with two costs of the SVM, on 2000 units (also for maps); then cost 1 "
+        "of 1, 10 and 100 on standardised features of 1000 units",
+        {"winner-take-all": 7, "k-sparse": 7, "no sparsity": 7},
     )
 ]
 
@@ -57,8 +59,10 @@ class LinearSVM:
     def fit(self, x, y):
         """Learn from features `(n, d)` and classes `(n,)`."""
         classes, d = int(y.max()) + 1, x.shape[1]
-        self.scale = np.linalg.norm(x, axis=1).mean()
-        x, target = x / self.scale, np.where(y[:, None] == np.arange(classes), 1, -1).astype("float32")
+        self.mean, deviation = x.mean(0), x.std(0)
+        # silent features stay small; all features of a row together have a length of about 1
+        self.scale = (deviation + 0.1 * deviation.mean()) * d**0.5
+        x, target = self._scaled(x), np.where(y[:, None] == np.arange(classes), 1, -1).astype("float32")
 
         def value(weights):
             w = weights.reshape(d + 1, classes).astype("float32")
@@ -73,9 +77,12 @@ class LinearSVM:
         self.weights = found.x.reshape(d + 1, classes).astype("float32")
         return self
 
+    def _scaled(self, x):
+        return (x - self.mean) / self.scale
+
     def error(self, x, y):
         """Wrong predictions in percent."""
-        return 100 * float(np.mean((x / self.scale @ self.weights[:-1] + self.weights[-1]).argmax(1) != y))
+        return 100 * float(np.mean((self._scaled(x) @ self.weights[:-1] + self.weights[-1]).argmax(1) != y))
 
 
 def learnt(x, seed, **arguments):

@@ -51,7 +51,8 @@ class WTAAutoencoder(Model):
         decoder_kernel_size: of the decoder's deconvolution.
         pool_size: of the regions over which `encode` takes maxima of feature maps.
         pool_strides: pixels between these regions.
-        below: a trained `WTAAutoencoder` whose features this one learns from. Convolutions stand on convolutions, an RBM on an RBM.
+        below: a trained `WTAAutoencoder` whose features this one learns from; it is frozen by this. Convolutions stand on convolutions, an
+            RBM on an RBM.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Raises:
@@ -103,7 +104,7 @@ class WTAAutoencoder(Model):
             arguments.count(name, getattr(self, name))
         arguments.flag("tied", self.tied)
         arguments.number("rate", 1 if self.rate is None else self.rate, above=0, high=1)
-        for size in arguments.listed("input_shape", self.input_shape or (1,), "a list of sizes"):
+        for size in arguments.listed("input_shape", (1,) if self.input_shape is None else self.input_shape, "a list of sizes"):
             arguments.count("input_shape", size)
         if self.form != "dense" and self.tied:
             raise ValueError(f"`tied` must be False for form={self.form!r}. Received: {self.tied}")
@@ -274,7 +275,7 @@ class WTAAutoencoder(Model):
 
         Args:
             image: `(n, *input_shape)`.
-            batch_size: images that compete at a time.
+            batch_size: images that compete at a time; a last batch of fewer is filled up with its last image.
 
         Returns:
             Bool `(n, units)`. A unit that has no `True` over the training images is dead: nothing teaches it any more.
