@@ -42,8 +42,10 @@ class _Peer(nn.Module):
 def main():
     """Time an epoch of training and features."""
     torch.set_num_threads(1)
+    # before Keras loads TensorFlow, beside which torch cannot load what its optimizers need
+    peer = _Peer()
     x = zoo.datasets.mnist()[0][0][:ROWS]
-    ours, peer, tensor = zoo.applications.WTAAutoencoder(), _Peer(), torch.as_tensor(np.ascontiguousarray(x.reshape(ROWS, -1)))
+    ours, tensor = zoo.applications.WTAAutoencoder(), torch.as_tensor(np.ascontiguousarray(x.reshape(ROWS, -1)))
     benchmark = Benchmark("wta_autoencoder", peer=f"PyTorch {torch.__version__.partition('+')[0]}, written plainly")
     work = {"work": ROWS, "unit": "images", "repeats": 3}
     benchmark.case("epoch of training, 2000 units", ours=lambda: ours.fit(x, verbose=0), peer=lambda: peer.epoch(tensor), **work)

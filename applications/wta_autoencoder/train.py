@@ -38,8 +38,8 @@ of {COUNTED} training images in competition."""
 CHOICES = [
     Choice(
         "the last 5000 training images of MNIST, seed 0, 200 updates, 5000 labels",
-        "rates 0.003, without sparsity 0.001, of 0.001 and 0.003, each with two costs of the SVM, on 2000 units (also for maps); then cost 1 "
-        "of 1, 10 and 100 on standardised features of 1000 units",
+        "rates 0.003, without sparsity 0.001, of 0.001 and 0.003, each with two costs of the SVM, on 2000 units (also for maps); then "
+        "cost 1 of 1, 10 and 100 on standardised features of 1000 units",
         {"winner-take-all": 7, "k-sparse": 7, "no sparsity": 7},
     )
 ]
@@ -178,12 +178,14 @@ def main():
         scores.append({**found, **more})
         first = first or {**models, "cifar": coloured[WTA]}
         print(f"seed {seed}: { {str(name): round(value, 3) for name, value in scores[-1].items()} }", flush=True)
-    note = datasets.info("cifar10")
+    cifar = (
+        f"{datasets.info('cifar10').data_license} Of these {CIFAR_IMAGES:,} random ones train, others for each seed, {CIFAR_TEST:,} test."
+    )
     evidence.publish(
         first[WTA],
         args,
         claims(scores, args.seeds, LABELS[1] if args.quick else LABELS[2]),
-        data=DATA.format(cifar=f"{len(c):,} training and {len(c_test):,} test images of CIFAR-10. {note.data_license}."),
+        data=DATA.format(cifar=cifar),
         notes=NOTES,
         figure=figure(first),
         choices=CHOICES,
