@@ -85,9 +85,9 @@ class WTAAutoencoder(Model):
         self.tied, self.kernel_size, self.decoder_kernel_size = tied, kernel_size, decoder_kernel_size
         self.pool_size, self.pool_strides, self.below = pool_size, pool_strides, below
         self._check_arguments()
-        self.image_shape = tuple(input_shape or (below.image_shape if below else (28, 28, 1)))
-        self.source_shape = tuple(below.feature_shape) if below else self.image_shape
-        if below:
+        self.image_shape = tuple(input_shape or (below.image_shape if below is not None else (28, 28, 1)))
+        self.source_shape = self.image_shape if below is None else tuple(below.feature_shape)
+        if below is not None:
             below.trainable = False
         if self.is_convolutional and len(self.source_shape) != 3:
             raise ValueError(f"`input_shape` must be (height, width, channels) for the convolutional form. Received: {input_shape}")
