@@ -435,6 +435,18 @@ ENTRIES = (
         "Aggregates context with exponentially dilated convolutions at full resolution, starting as the identity.",
     ),
     Entry(
+        53,
+        "WTAAutoencoder",
+        "wta_autoencoder",
+        "Winner-take-all autoencoder",
+        "image representation",
+        "Winner-Take-All Autoencoders",
+        "Makhzani & Frey",
+        2014,
+        "1409.2752",
+        "Features without labels from units that stay active only where they win: dense, convolutional, stacked, or an RBM.",
+    ),
+    Entry(
         54,
         "MemN2N",
         "mem_n2n",

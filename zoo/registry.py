@@ -41,6 +41,7 @@ PARTS = {
     "zoo.layers.sequence_pooling": ("SequencePooling",),
     "zoo.layers.stochastic_pooling": ("StochasticPooling2D",),
     "zoo.layers.symbol_dropout": ("SymbolDropout",),
+    "zoo.layers.winner_take_all": ("KSparse", "LifetimeSparsity", "SpatialSparsity"),
     "zoo.layers.word_prediction": ("HierarchicalSoftmax", "NegativeSampling"),
     "zoo.losses.class_weighted_crossentropy": ("ClassWeightedCrossentropy",),
     "zoo.losses.deep_lda": ("DeepLDALoss",),

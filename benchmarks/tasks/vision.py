@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import ops
+from sklearn.linear_model import RidgeClassifier
 
 from tasks import SEED, Task, majority
 from zoo import applications, datasets, losses, metrics
@@ -431,3 +432,25 @@ def _frechet(first, second):
 def _thumbnails(images):
     side = images.shape[1] // 4
     return images.reshape(len(images), 4, side, 4, side, images.shape[-1]).mean((2, 4)).reshape(len(images), -1)
+
+    return images.reshape(len(images), 4, side, 4, side, 3).mean((2, 4)).reshape(len(images), -1)
+
+
+def task_wta_autoencoder():
+    """Digits without labels; a linear classifier learns from the features of 1000."""
+    return _features(applications.WTAAutoencoder(), 4)
+
+
+def task_wta_autoencoder_convolutional():
+    """The same with feature maps, from a part of the digits."""
+    return _features(applications.WTAAutoencoder(form="convolutional"), 1, images=4000)
+
+
+def _features(model, epochs, images=None, labelled=1000):
+    (x, y), (x_test, y_test) = mnist()
+
+    def score():
+        found = RidgeClassifier(10.0).fit(model.encode(x[:labelled]), y[:labelled]).score(model.encode(x_test), y_test)
+        return "accuracy, 1000 labels", float(found), majority(y, y_test), True
+
+    return Task(model, {"x": x[:images], "epochs": epochs}, score, {"encode": lambda: model.encode(x_test[:64])})

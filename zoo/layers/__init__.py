@@ -41,6 +41,9 @@ from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.sequence_pooling import at_last as at_last
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
 from zoo.layers.symbol_dropout import SymbolDropout as SymbolDropout
+from zoo.layers.winner_take_all import KSparse as KSparse
+from zoo.layers.winner_take_all import LifetimeSparsity as LifetimeSparsity
+from zoo.layers.winner_take_all import SpatialSparsity as SpatialSparsity
 from zoo.layers.word_prediction import HierarchicalSoftmax as HierarchicalSoftmax
 from zoo.layers.word_prediction import NegativeSampling as NegativeSampling
 from zoo.layers.word_prediction import UnigramSampler as UnigramSampler
