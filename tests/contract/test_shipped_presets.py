@@ -52,4 +52,5 @@ def test_every_method_ships_a_preset(entry):
 
 def test_size():
     sizes = {name: sum(f.stat().st_size for f in record["folder"].iterdir()) for name, record in SHIPPED.items()}
-    assert max(sizes.values()) < 3 << 20 and sum(sizes.values()) < 40 << 20, sizes
+    # a mebibyte each on average: with 83 methods all of them stay in a package that an index takes
+    assert max(sizes.values()) < 3 << 20 and sum(sizes.values()) < len(sizes) << 20, sizes
