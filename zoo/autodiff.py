@@ -205,6 +205,15 @@ def compiled(function, layer, jit_compile=False, optimizer=None):
     return call
 
 
+def compiled_once(layer, key, function):
+    """`compiled(function, layer)`, the first time that `layer` is asked for `key`; then what that gave."""
+    # beside what Keras tracks: these are no part of the layer's state
+    kept = vars(layer).setdefault("_compiled_by_key", {})
+    if key not in kept:
+        kept[key] = compiled(function, layer)
+    return kept[key]
+
+
 def in_batches(run, arrays, batch_size, shared=()):
     """The results of `run(*rows, *shared)` over the rows of `arrays`, as a list of arrays.
 

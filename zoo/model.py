@@ -140,7 +140,6 @@ class Model(keras.Model):
             raise ValueError(f"`dtype` must be the global policy; use keras.config.set_dtype_policy. Received: {dtype}, global {policy}")
         super().__init__(name=name)
         self.fits = FitLog()
-        self._graphs = {}
 
     # --- what a method tells about itself ---
 
@@ -401,9 +400,7 @@ class Model(keras.Model):
 
     def _graph(self, key, function):
         """`function` compiled for a verb, once for each key."""
-        if key not in self._graphs:
-            self._graphs[key] = autodiff.compiled(function, self)
-        return self._graphs[key]
+        return autodiff.compiled_once(self, key, function)
 
     def _for_training(self, x, y, sample_weight=None):
         """`prepared`, with targets where the paper's loss needs them, and with weights that are finite numbers."""

@@ -16,24 +16,21 @@ Differences from the paper:
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff
-from zoo.arguments import Amount, Count, Described, Index, Inputs, Numbers, Rows, checked
-from zoo.model import Field, Model
+from zoo.arguments import Amount, Count, Index, Inputs, Numbers, Rows, checked
+from zoo.families.latent_generator import Latent, LatentGenerator
+from zoo.model import Field
 
 # images of one compiled call of a verb
 ROWS = 128
 
 
-Latent = Annotated[Any, Described("latent_fields", "z")]
-
-
-class DCGAN(Model):
+class DCGAN(LatentGenerator):
     """Deep convolutional generative adversarial network; `fit(images)` needs no targets.
 
     `call` and `predict` give the discriminator's logit of "this image is real"; `generate`, `sample`, `interpolate` and `arithmetic` draw
@@ -127,7 +124,7 @@ class DCGAN(Model):
     def objective(self, x, y, y_pred, sample_weight, training):
         """Sum of the discriminator's loss and the generator's non-saturating loss; neither sends gradients to the other player."""
         batch_size = ops.shape(y_pred)[0]
-        z = keras.random.uniform((batch_size, self.latent_dim), -1.0, 1.0, seed=self.seed_generator)
+        z = self._latent(batch_size, self.seed_generator)
         fake = self.generator(z, training=training)
         # both scopes keep the moving statistics as the real images left them
         with autodiff.Scope():
@@ -144,20 +141,6 @@ class DCGAN(Model):
         return d_loss + g_loss
 
     # --- verbs ---
-
-    @checked
-    def latent(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Random latent vectors.
-
-        Args:
-            n: how many.
-            seed: an int gives the same vectors each time.
-
-        Returns:
-            Array `(n, latent_dim)`, uniform in [-1, 1].
-        """
-        seed = self.seed_generator if seed is None else seed
-        return ops.convert_to_numpy(keras.random.uniform((n, self.latent_dim), -1.0, 1.0, seed=seed))
 
     @checked
     def generate(self, z: Latent) -> np.ndarray:
@@ -177,11 +160,6 @@ class DCGAN(Model):
         return autodiff.in_batches(self._generate, [z], ROWS)[0]
 
     @checked
-    def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Draw `n` images; an int `seed` gives the same ones each time. Returns `(n, height, width, channels)` in [-1, 1]."""
-        return self.generate(self.latent(n, seed))
-
-    @checked
     def interpolate(self, z0: Numbers, z1: Numbers, steps: Count = 9) -> np.ndarray:
         """Images along the straight line between two latent vectors, ends included (section 6.1, figure 4).
 
@@ -193,9 +171,7 @@ class DCGAN(Model):
         Returns:
             Array `(steps, height, width, channels)`.
         """
-        arguments.count("steps", steps, low=2)
-        ends = [replace(self.latent_field(), name=name).convert(z[None])[0] for name, z in (("z0", z0), ("z1", z1))]
-        return self.generate(np.linspace(ends[0], ends[1], steps))
+        return self.generate(self._line(z0, z1, steps))
 
     @checked
     def arithmetic(self, positive: Rows, negative=(), variations: Index = 8, noise: Amount = 0.25, seed: Index | None = None) -> np.ndarray:

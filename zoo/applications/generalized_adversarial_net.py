@@ -28,15 +28,15 @@ Differences from the paper:
 """
 
 import math
-from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Described, Index, Inputs, checked
-from zoo.model import Field, Model
+from zoo.arguments import Count, Index, Inputs, checked
+from zoo.families.latent_generator import Latent, LatentGenerator
+from zoo.model import Field
 
 MIXINGS, LOSSES, LATENTS = ("weights", "batches"), ("exact", "non_saturating"), ("normal", "uniform")
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -45,10 +45,8 @@ MOST = 100
 # rows of a compiled pass
 ROWS = 500
 
-Latent = Annotated[Any, Described("latent_fields", "z")]
 
-
-class GeneralizedAdversarialNet(Model):
+class GeneralizedAdversarialNet(LatentGenerator):
     """Any generator and discriminator, trained to minimise JS_pi; `fit(samples)` needs no targets.
 
     `call` and `predict` give the discriminator's logit of "this sample is real", where real ones have the prior probability `pi`.
@@ -253,25 +251,11 @@ class GeneralizedAdversarialNet(Model):
 
     def _latent(self, n, seed):
         """Latent vectors `(n, latent_dim)`."""
-        shape = (n, self.generator_network.input_shape[1])
         if self.latent_distribution == "normal":
-            return keras.random.normal(shape, seed=seed)
-        return keras.random.uniform(shape, -1.0, 1.0, seed=seed)
+            return keras.random.normal((n, *self.latent_fields()[0].shape), seed=seed)
+        return super()._latent(n, seed)
 
     # --- verbs ---
-
-    @checked
-    def latent(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Random latent vectors.
-
-        Args:
-            n: how many.
-            seed: an int gives the same vectors each time.
-
-        Returns:
-            Array `(n, latent_dim)`, float32.
-        """
-        return ops.convert_to_numpy(self._latent(n, self.seed_generator if seed is None else seed))
 
     @checked
     def generate(self, z: Latent) -> np.ndarray:
@@ -289,11 +273,6 @@ class GeneralizedAdversarialNet(Model):
         z = self.latent_fields()[0].convert(z).astype("float32")
         run = self._graph("generate", lambda z: ops.cast(self.generator_network(z, training=False), "float32"))
         return autodiff.in_batches(run, [z], ROWS)[0]
-
-    @checked
-    def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Draw `n` samples; an int `seed` gives the same ones each time. Returns `(n, ...)`, float32."""
-        return self.generate(self.latent(n, seed))
 
     @checked
     def log_density_ratio(self, x: Inputs) -> np.ndarray:

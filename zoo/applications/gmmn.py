@@ -22,7 +22,6 @@ Differences from the paper:
    Its initial weights are Glorot's.
 """
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import keras
@@ -31,6 +30,7 @@ from keras import layers, ops
 
 from zoo import arguments, autodiff
 from zoo.arguments import Amount, Callbacks, Count, Described, Index, Inputs, Numbers, Share, Verbose, checked
+from zoo.families.latent_generator import Latent, LatentGenerator
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy
 from zoo.model import Field, Model, is_stream
 
@@ -40,11 +40,10 @@ IMAGE_BANDWIDTHS, CODE_BANDWIDTHS = (2, 5, 10, 20, 40, 80), (1, 2, 5, 10, 20, 40
 # of the auto-encoder: largest norm of a gradient, momentum while its layers learn one by one
 CLIP, LAYERWISE_MOMENTUM = 10.0, 0.5
 
-Latent = Annotated[Any, Described("latent_fields", "z")]
 Code = Annotated[Any, Described("code_fields", "code")]
 
 
-class GMMN(Model):
+class GMMN(LatentGenerator):
     """Generative moment matching network, with an auto-encoder (GMMN+AE) or without; `fit(images)` needs no targets.
 
     `fit` trains the auto-encoder first, unless `pretrain` has done so. `call` and `predict` give what is matched: the code of an image, or
@@ -238,7 +237,7 @@ class GMMN(Model):
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """The discrepancy between the features of the batch and those of as many samples (equation 3); its root by default."""
-        z = keras.random.uniform((ops.shape(y_pred)[0], self.latent_dim), -1.0, 1.0, seed=self.seed_generator)
+        z = self._latent(ops.shape(y_pred)[0], self.seed_generator)
         drawn = self.generator(z, training=training)
         if self.encoder is not None and not self.matches_codes:
             drawn = self.decoder(drawn, training=False)
@@ -246,20 +245,6 @@ class GMMN(Model):
         return maximum_mean_discrepancy(y_pred, drawn, bandwidths, self.square_root, x_weight=sample_weight)
 
     # --- verbs ---
-
-    @checked
-    def latent(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Random latent vectors.
-
-        Args:
-            n: how many.
-            seed: an int gives the same vectors each time.
-
-        Returns:
-            Array `(n, latent_dim)`, uniform in [-1, 1].
-        """
-        seed = self.seed_generator if seed is None else seed
-        return ops.convert_to_numpy(keras.random.uniform((n, self.latent_dim), -1.0, 1.0, seed=seed))
 
     @checked
     def generate(self, z: Latent) -> np.ndarray:
@@ -277,11 +262,6 @@ class GMMN(Model):
         return self._run("generate", self._drawn, z)
 
     @checked
-    def sample(self, n: Count, seed: Index | None = None) -> np.ndarray:
-        """Draw `n` images; an int `seed` gives the same ones each time. Returns `(n, *data_shape)` in [0, 1]."""
-        return self.generate(self.latent(n, seed))
-
-    @checked
     def interpolate(self, z0: Numbers, z1: Numbers, steps: Count = 9) -> np.ndarray:
         """Images along the straight line between two latent vectors, ends included (section 5, figure 4).
 
@@ -293,9 +273,7 @@ class GMMN(Model):
         Returns:
             Array `(steps, *data_shape)`.
         """
-        arguments.count("steps", steps, low=2)
-        ends = [replace(self.latent_fields()[0], name=name).convert(z[None])[0] for name, z in (("z0", z0), ("z1", z1))]
-        return self.generate(np.linspace(ends[0], ends[1], steps, dtype="float32"))
+        return self.generate(self._line(z0, z1, steps))
 
     @checked
     def encode(self, images: Inputs) -> np.ndarray:

@@ -52,7 +52,7 @@ class FlowDensity(keras.layers.Layer):
         if flow is not None:
             flow.build((None, dim))
         self.seed_generator = keras.random.SeedGenerator()
-        self.built, self._runs = True, {}
+        self.built = True
 
     def call(self, noise):
         """Points `(..., dim)` and their log-densities `(...)` from standard normal noise `(..., dim)` (equation 13)."""
@@ -185,9 +185,7 @@ class FlowDensity(keras.layers.Layer):
         return [-0.5 * ops.sum(noise * noise + LOG_2_PI, axis=-1) - ops.sum(self.log_scale) + log_det]
 
     def _in_rows(self, name, function, x):
-        if name not in self._runs:
-            self._runs[name] = autodiff.compiled(function, self)
-        return tuple(autodiff.in_batches(self._runs[name], [x], ROWS))
+        return tuple(autodiff.in_batches(autodiff.compiled_once(self, name, function), [x], ROWS))
 
 
 # --- the paper's four energies (table 1) ---

@@ -65,7 +65,6 @@ class ScheduledSampling(keras.layers.Layer):
         start = keras.initializers.Constant(self.first_probability)
         self.true_probability = self.add_weight((), start, trainable=False, dtype="float32", autocast=False, name="true_probability")
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._graphs = {}
         self.built = True
 
     def call(self, ids, training=False):
@@ -113,7 +112,7 @@ class ScheduledSampling(keras.layers.Layer):
             nothing = ops.zeros_like(draws)
             return pick(self._run(nothing, nothing, draws), draws)
 
-        return autodiff.in_batches(self._graph("sample", run), [ops.convert_to_numpy(draws)], ROWS)[0]
+        return autodiff.in_batches(autodiff.compiled_once(self, "sample", run), [ops.convert_to_numpy(draws)], ROWS)[0]
 
     def log_likelihood(self, ids) -> np.ndarray:
         """Log-probabilities of sequences.
@@ -136,12 +135,7 @@ class ScheduledSampling(keras.layers.Layer):
             chances = ops.log_softmax(self.call(ids))
             return ops.sum(ops.take_along_axis(chances, ids[..., None], axis=-1), axis=(1, 2))
 
-        return autodiff.in_batches(self._graph("log_likelihood", run), [ids.astype("int32")], ROWS)[0]
-
-    def _graph(self, key, function):
-        if key not in self._graphs:
-            self._graphs[key] = autodiff.compiled(function, self)
-        return self._graphs[key]
+        return autodiff.in_batches(autodiff.compiled_once(self, "log_likelihood", run), [ids.astype("int32")], ROWS)[0]
 
     def compute_output_shape(self, input_shape):
         """That of the logits."""
