@@ -309,7 +309,10 @@ def _coloured(pair):
 
 
 def task_dcgan():
-    """Photographs of CIFAR-10 in 64 x 64 pixels; the distance between thumbnails of drawn and of real images, beside that of noise."""
+    """Photographs of CIFAR-10 in 64 x 64 pixels; the distance between thumbnails of drawn and of real images, beside that of noise.
+
+    Batches of 32, a quarter of the paper's, give some hundred updates in minutes; a step of 128 takes 9 s and 3.1 GB.
+    """
     (x, _), (x_test, _) = cifar10(4000, 500)
     large, large_test = (2 * np.repeat(np.repeat(a, 2, 1), 2, 2) - 1 for a in (x, x_test))
     model = applications.DCGAN()
@@ -319,7 +322,10 @@ def task_dcgan():
         return "distance of thumbnails", _frechet(model.sample(256, seed=0), large_test), _frechet(noise, large_test), False
 
     return Task(
-        model, {"x": large, "epochs": 2}, score, {"sample": lambda: model.sample(16), "features": lambda: model.features(large[:16])}
+        model,
+        {"x": large, "epochs": 9, "batch_size": 32},
+        score,
+        {"sample": lambda: model.sample(16), "features": lambda: model.features(large[:16])},
     )
 
 
