@@ -33,10 +33,8 @@ from zoo.arguments import Amount, Callbacks, Count, Index, Numbers, Positive, Sh
 from zoo.decoding import beam_search, sample_sequences
 from zoo.families.text_classification import TextClassification
 from zoo.families.word_vectors import WordVectors
-from zoo.layers.rows import gather_rows
 from zoo.layers.symbol_dropout import SymbolDropout
-from zoo.layers.word_prediction import UnigramSampler
-from zoo.losses.sequence_crossentropy import sequence_crossentropy
+from zoo.layers.word_softmax import WordSoftmax
 from zoo.metrics.pixel_accuracy import PixelAccuracy
 from zoo.model import Field, Model, is_stream
 from zoo.text import PADDING, UNKNOWN, word_vectorization
@@ -501,61 +499,6 @@ class ClippedLSTMCell(layers.Layer):
             cell = ops.clip(cell, -self.cell_clip, self.cell_clip)
         output = ops.sigmoid(leave) * ops.tanh(cell)
         return output, [output, cell]
-
-
-class WordSoftmax(layers.Layer):
-    """Cross-entropy of words, with a softmax over all of them or one that is estimated from a few.
-
-    Args:
-        symbols: number of ids: padding, unknown, the words from the most frequent to the rarest, and the end of a text.
-        units: length of the inputs.
-        samples: ids drawn for a batch in training; `None` for all.
-        **kwargs: of `keras.layers.Layer`.
-    """
-
-    def __init__(self, symbols, units, samples=None, **kwargs):
-        super().__init__(**kwargs)
-        self.samples = samples
-        self.kernel = self.add_weight((symbols, units), "glorot_uniform", name="kernel", autocast=False)
-        self.bias = self.add_weight((symbols, 1), "zeros", name="bias", autocast=False)
-        if samples is not None:
-            # Zipf's law; the end of the text, which has the last id, is as frequent as the first words
-            shares = 1 / np.arange(1, symbols + 1)
-            shares[-1] = shares[0]
-            self.shares = (shares / shares.sum()).astype("float32")
-            self.sampler = UnigramSampler(self.shares, power=1)
-            self.seed_generator = keras.random.SeedGenerator()
-        self.built = True
-
-    def start_from(self, ids):
-        """Give biases that are still 0 the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
-
-        Else the quickest way to learn these is through the LSTM, whose outputs become large constants that say nothing about a text.
-        """
-        if not np.any(ops.convert_to_numpy(self.bias)):
-            counts = np.bincount(ids.astype("int64").ravel(), minlength=self.bias.shape[0])
-            counts[PADDING], counts[-1] = 0, len(ids)
-            self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
-
-    def logits(self, inputs):
-        """Logits `(..., symbols)` float32."""
-        return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
-
-    def call(self, inputs, targets, training=False):
-        """Losses `(batch, length)` float32 of `targets` `(batch, length)`, 0 for padding; inputs are `(batch, length, units)`."""
-        if self.samples is None or not training:
-            return sequence_crossentropy(targets, self.logits(inputs))
-        return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
-
-    def estimate(self, inputs, targets, draws):
-        """Losses whose sum over all ids but the right one is estimated from `draws` `(samples,)`, each divided by its expected number."""
-        inputs = ops.cast(inputs, "float32")
-        bias, shares = gather_rows(self.bias, draws)[:, 0], ops.take(ops.convert_to_tensor(self.shares), draws)
-        others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + bias - ops.log(shares * draws.shape[0])
-        others = ops.where(ops.equal(targets[..., None], draws), -1e9, others)
-        right = ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
-        losses = ops.logsumexp(ops.concatenate([right[..., None], others], axis=-1), axis=-1) - right
-        return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
 
 
 class _WordModel(keras.Model):

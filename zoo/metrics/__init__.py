@@ -35,4 +35,8 @@ from zoo.metrics.segmentation import iou as iou
 from zoo.metrics.segmentation import pixel_error as pixel_error
 from zoo.metrics.segmentation import rand_error as rand_error
 from zoo.metrics.segmentation import warping_error as warping_error
+from zoo.metrics.text_overlap import bleu as bleu
+from zoo.metrics.text_overlap import chrf as chrf
+from zoo.metrics.text_overlap import distinct_ngrams as distinct_ngrams
+from zoo.metrics.text_overlap import rouge as rouge
 from zoo.metrics.triplets import triplet_accuracy as triplet_accuracy

@@ -25,6 +25,7 @@ from zoo.text.relatedness import score_distribution as score_distribution
 from zoo.text.spans import joined_spans as joined_spans
 from zoo.text.spans import spans_of_tags as spans_of_tags
 from zoo.text.spans import tags_of_spans as tags_of_spans
+from zoo.text.subwords import Subwords as Subwords
 from zoo.text.tokens import CAPITALS as CAPITALS
 from zoo.text.tokens import joined as joined
 from zoo.text.tokens import name_lookup as name_lookup
