@@ -94,6 +94,8 @@ def test_only_allowed_symbols():
     found, _ = search(beams=40, allowed=allowed)
     best = ranked(0, lambda s: len(s) == 1 or s[1] == 4)
     assert tuple(found[0, 0]) == best[0][1]
+    found, _ = search(beams=40, allowed=np.arange(SYMBOLS) != 3)
+    assert tuple(found[0, 0]) == ranked(0, lambda s: 3 not in s)[0][1]
 
 
 def test_length_power_ranks_by_the_mean_of_a_symbol():
@@ -102,6 +104,14 @@ def test_length_power_ranks_by_the_mean_of_a_symbol():
         best = sorted(((p / np.count_nonzero(s), s) for p, s in ranked(text)), reverse=True)[:5]
         assert [tuple(row) for row in found[text, :5]] == [s for _, s in best]
         np.testing.assert_allclose(scores[text, :5], [p * np.count_nonzero(s) for p, s in best], rtol=1e-5)
+
+
+def test_closed_sequences_all_end():
+    found, scores = search(beams=40, closed=True)
+    for text in range(2):
+        best = ranked(text, lambda s: s[-1] == END)[:5]
+        assert [tuple(row) for row in found[text, :5]] == [s for _, s in best]
+        np.testing.assert_allclose(scores[text, :5], [p for p, _ in best], rtol=1e-5)
 
 
 def test_candidates_are_all_that_may_come():

@@ -37,7 +37,7 @@ from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.layers.word_softmax import WordSoftmax
 from zoo.metrics.pixel_accuracy import PixelAccuracy
 from zoo.model import Field, Model, is_stream
-from zoo.text import PADDING, UNKNOWN, word_vectorization
+from zoo.text import PADDING, UNKNOWN, with_end, word_vectorization
 
 OBJECTIVES = ("autoencoder", "language_model")
 # far below any other number before an activation, in float16 as well
@@ -528,7 +528,7 @@ def autoencoder_sequences(ids, end):
     """
     words = _aligned(ids)
     inputs = ops.pad(words, ((0, 0), (1, 0)), constant_values=end)
-    return inputs, _with_end(ops.pad(words, ((0, 0), (0, 1))), ids, end)
+    return inputs, with_end(words, end)
 
 
 def language_model_sequences(ids, end):
@@ -543,7 +543,7 @@ def language_model_sequences(ids, end):
     """
     words = _aligned(ids)
     # an empty text has nothing to begin with, and so predicts nothing
-    return words, ops.where(words == PADDING, PADDING, _with_end(ops.pad(words, ((0, 0), (0, 1))), ids, end)[:, 1:])
+    return words, ops.where(words == PADDING, PADDING, with_end(words, end)[:, 1:])
 
 
 def linear_gain(ids, steps):
@@ -560,11 +560,6 @@ def linear_gain(ids, steps):
     place = words - ops.arange(steps, 0, -1, dtype="float32")
     gain = ops.clip(place / ops.maximum(words - 1, 1), 0, 1)
     return ops.where(ops.arange(steps) == steps - 1, 1.0, gain)
-
-
-def _with_end(words, ids, end):
-    count = ops.sum(ops.cast(ids != PADDING, "int32"), axis=1, keepdims=True)
-    return ops.where(ops.arange(words.shape[1]) == count, ops.cast(end, words.dtype), words)
 
 
 def _aligned(ids, right=False):

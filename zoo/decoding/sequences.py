@@ -12,7 +12,20 @@ from keras import ops
 _NEVER = -1e9
 
 
-def beam_search(step, state, start, length, beams=1, end=None, given=None, allowed=None, candidates=None, length_power=0.0, normalize=True):
+def beam_search(
+    step,
+    state,
+    start,
+    length,
+    beams=1,
+    end=None,
+    given=None,
+    allowed=None,
+    candidates=None,
+    length_power=0.0,
+    normalize=True,
+    closed=False,
+):
     """The most probable sequences that a beam of the given width finds, for a batch, in one loop; one beam is the greedy way.
 
     Sequences that have ended stay in the beam until better ones push them out, so that what comes back is a list of finished sequences, the
@@ -28,12 +41,14 @@ def beam_search(step, state, start, length, beams=1, end=None, given=None, allow
         end: the symbol that ends a sequence; `None` for none.
         given: `(batch, length)` int32: symbols that are known already, -1 where the search is free. A 0 stands for padding and counts
             nothing. The end is not chosen before a known symbol.
-        allowed: `(length, symbols)` bool, the symbols that may come at each place; probabilities are not normalised anew.
+        allowed: `(length, symbols)` bool, the symbols that may come at each place, or `(symbols,)`, those that may come at all;
+            probabilities are not normalised anew.
         candidates: `(batch, count)` int32: the only symbols that may come in each text, 0 the first of them, none twice. `step` then gives
             logits of these alone, `(n, count)`, over which probabilities are normalised.
         length_power: sequences are ranked by their log-probability over the number of their symbols, the end included, to this power: 0
             is for the log-probability itself, which prefers short ones, 1 for the mean of a symbol.
         normalize: whether what `step` gives are logits; else they are scores that are added up as they are, such as those of `fused`.
+        closed: whether every sequence has to end: in the last place the end alone may come.
 
     Returns:
         `(batch, beams, length)` int32, the best first, 0 behind the end; and their log-probabilities (sums of scores if these are not
@@ -57,8 +72,11 @@ def beam_search(step, state, start, length, beams=1, end=None, given=None, allow
         symbol = ops.arange(symbols, dtype="int32") if candidates is None else ops.cast(candidates, "int32")[:, None]
         known, later = (ops.take(part, place, axis=1)[:, None, None] for part in (given, awaited))
         never = (symbol == 0) | ((known > 0) & (symbol != known)) | ((symbol == end) & (known < 0) & later)
+        if closed:
+            never = never | ((place == length - 1) & (symbol != end))
         if allowed is not None:
-            here = ops.take(ops.convert_to_tensor(allowed, "bool"), place, axis=0)
+            possible = ops.convert_to_tensor(allowed, "bool")
+            here = ops.take(possible, place, axis=0) if len(possible.shape) > 1 else possible
             never = never | ~ops.take(here, symbol, axis=0)
         padding = ops.where(symbol == 0, 0.0, _NEVER)
         return ops.where(over[..., None] | (known == 0), padding, ops.where(never, _NEVER, chance))

@@ -117,18 +117,26 @@ class RecurrentDecoder(layers.Layer):
         Returns:
             Features `(batch, length, width)`, and weights `(batch, length, places)` float32, `None` without memory.
         """
+        parts, weights = self.parts(ids, state, memory, present, constant, training)
+        return self.drop(self._features(parts), training=training), weights
+
+    def parts(self, ids, state=None, memory=None, present=None, constant=None, training=False):
+        """What features are made of, at all places: a list of states, of contexts if there is a memory, and of what was read, each `(batch,
+        length, any)`; and the weights of attention. Arguments as in `call`."""
         state = self.zero_state(ops.shape(ids)[0]) if state is None else state
         inputs = x = self._read(ids, constant, ops.shape(ids)[1], training)
-        context = weights = None
+        contexts, weights = [], None
         for i, writer in enumerate(self.writers):
             own = self._own(state, i)
             if i == 0 and self.feed_context:
                 x, context, weights = self._fed(x, own, memory, present)
+                contexts = [context]
             else:
                 x = writer(x if i == 0 else self.drop(x, training=training), initial_state=own)
         if self.attend and not self.feed_context:
             context, weights = self.attend(x, memory, present)
-        return self.drop(self._features(x, inputs, context), training=training), weights
+            contexts = [context]
+        return [x, *contexts, inputs], weights
 
     def _own(self, state, i):
         return state[i * self.states_per_layer : (i + 1) * self.states_per_layer]
@@ -141,14 +149,12 @@ class RecurrentDecoder(layers.Layer):
             x = ops.concatenate([x, constant], axis=-1)
         return self.drop(x, training=training)
 
-    def _features(self, x, inputs, context):
-        parts = [x] if context is None else [x, context]
-        if self.readout is None:
-            return ops.concatenate(parts, axis=-1)
-        if self.readout == "tanh":
-            return self.dense(ops.concatenate(parts, axis=-1))
-        pairs = self.dense(ops.concatenate([*parts, inputs], axis=-1))
-        return ops.max(ops.reshape(pairs, (*ops.shape(pairs)[:-1], self.units, 2)), axis=-1)
+    def _features(self, parts):
+        if self.readout == "maxout":
+            return maxout(self.dense(ops.concatenate(parts, axis=-1)))
+        # without what was read
+        x = ops.concatenate(parts[:-1], axis=-1) if len(parts) > 2 else parts[0]
+        return self.dense(x) if self.readout else x
 
     def _fed(self, x, state, memory, present):
         """The first layer where each step reads a context: outputs, contexts and weights of all steps."""
@@ -157,7 +163,7 @@ class RecurrentDecoder(layers.Layer):
         # the loop keeps the queries, from which all contexts come again at once, so that it need not carry what is as long as the memory
         return found, *self.attend(before, memory, present)
 
-    def stepper(self, memory=None, present=None, constant=None):
+    def stepper(self, memory=None, present=None, constant=None, parts=False):
         """A function `step(ids, state) -> features, state` for rows of ids `(n,)`, `n` a multiple of the batch of the memory: row `i` is
         of text `i // (n // batch)`.
 
@@ -165,6 +171,7 @@ class RecurrentDecoder(layers.Layer):
             memory: as in `call`.
             present: as in `call`.
             constant: as in `call`.
+            parts: whether the function gives what `parts` does in place of features.
 
         Returns:
             The function; its features are `(n, width)`.
@@ -178,15 +185,15 @@ class RecurrentDecoder(layers.Layer):
         def step(ids, state):
             given = None if constant is None else ops.repeat(constant, ops.shape(ids)[0] // ops.shape(constant)[0], axis=0)
             inputs = x = self._read(ids[:, None], given, 1)[:, 0]
-            context = context_of(state[0]) if self.feed_context else None
-            x = x if context is None else ops.concatenate([x, context], axis=-1)
-            moved = []
+            contexts = [context_of(state[0])] if self.feed_context else []
+            x, moved = ops.concatenate([x, *contexts], axis=-1), []
             for i, writer in enumerate(self.writers):
-                x, parts = writer.cell(x, self._own(state, i))
-                moved += list(parts) if isinstance(parts, (list, tuple)) else [parts]
+                x, new = writer.cell(x, self._own(state, i))
+                moved += list(new) if isinstance(new, (list, tuple)) else [new]
             if self.attend and not self.feed_context:
-                context = context_of(x)
-            return self._features(x, inputs, context), moved
+                contexts = [context_of(x)]
+            found = [x, *contexts, inputs]
+            return found if parts else self._features(found), moved
 
         return step
 
@@ -195,6 +202,11 @@ class RecurrentDecoder(layers.Layer):
         names = ("symbols", "embedding_size", "units", "num_layers", "cell", "memory_dim", "attention", "feed_context", "readout")
         own = {name: getattr(self, name) for name in (*names, "constant_dim", "dropout")}
         return {**super().get_config(), **own}
+
+
+def maxout(pairs):
+    """The larger number of each pair of neighbours: `(..., 2 * n)` to `(..., n)` (Goodfellow et al. 2013, arXiv 1302.4389)."""
+    return ops.max(ops.reshape(pairs, (*ops.shape(pairs)[:-1], pairs.shape[-1] // 2, 2)), axis=-1)
 
 
 class _Fed(layers.Layer):

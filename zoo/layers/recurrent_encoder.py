@@ -54,6 +54,11 @@ class RecurrentEncoder(layers.Layer):
             return both_directions(CELLS[self.cell](self.units // 2, **options), name=f"reader_{i}")
         return CELLS[self.cell](self.units, name=f"reader_{i}", **options)
 
+    @property
+    def states_per_layer(self):
+        """2 for LSTMs, `h` and `c`; 1 for GRUs."""
+        return 2 if self.cell == "lstm" else 1
+
     def call(self, ids, training=False):
         """The memory, its states, and what of it is text.
 

@@ -18,6 +18,7 @@ from zoo.metrics.last_batch import LastBatch as LastBatch
 from zoo.metrics.multilabel import f1_thresholds as f1_thresholds
 from zoo.metrics.multilabel import multilabel_scores as multilabel_scores
 from zoo.metrics.multilabel import top_k_recall as top_k_recall
+from zoo.metrics.perplexity import MeanPerplexity as MeanPerplexity
 from zoo.metrics.perplexity import Perplexity as Perplexity
 from zoo.metrics.perturbation import aopc as aopc
 from zoo.metrics.perturbation import heatmap_entropy as heatmap_entropy

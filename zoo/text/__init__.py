@@ -3,6 +3,7 @@
 from zoo.text.augmentation import TransformedTexts as TransformedTexts
 from zoo.text.augmentation import misspell as misspell
 from zoo.text.augmentation import replace_synonyms as replace_synonyms
+from zoo.text.buckets import LengthBuckets as LengthBuckets
 from zoo.text.bytes import DROPPED_BYTE as DROPPED_BYTE
 from zoo.text.bytes import byte_ids as byte_ids
 from zoo.text.bytes import byte_windows as byte_windows
@@ -43,5 +44,6 @@ from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids
 from zoo.text.words import learn_vocabulary as learn_vocabulary
 from zoo.text.words import tokenize as tokenize
+from zoo.text.words import with_end as with_end
 from zoo.text.words import with_ngrams as with_ngrams
 from zoo.text.words import word_vectorization as word_vectorization
