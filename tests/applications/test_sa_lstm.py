@@ -9,7 +9,6 @@ from zoo import autodiff
 from zoo.applications import SALSTM
 from zoo.applications.sa_lstm import (
     ClippedLSTMCell,
-    WordSoftmax,
     autoencoder_sequences,
     language_model_sequences,
     linear_gain,
@@ -220,30 +219,6 @@ def test_the_backward_pass_has_no_early_words():
 
     # reading and its gradient; with truncation one loop more that has no gradient
     assert (loops(400), loops(5)) == (2, 3)
-
-
-def test_sampled_softmax():
-    layer = WordSoftmax(9, 4, samples=3)
-    rng = np.random.default_rng(0)
-    layer.kernel.assign(rng.normal(size=(9, 4)))
-    layer.bias.assign(rng.normal(size=(9, 1)))
-    inputs, targets = rng.normal(size=(2, 3, 4)).astype("float32"), np.array([[2, 8, 1], [5, 3, 0]], "int32")
-    kernel, bias = numpy([layer.kernel, layer.bias])
-    scores = inputs @ kernel.T + bias[:, 0]
-    # by hand at fixed draws: those of the right word do not count
-    draws = np.array([2, 7, 2], "int32")
-    found = ops.convert_to_numpy(layer.estimate(inputs, targets, draws))
-    for b, t in np.ndindex(2, 3):
-        y = targets[b, t]
-        total = np.exp(scores[b, t, y]) + sum(np.exp(scores[b, t, k]) / (3 * layer.shares[k]) for k in draws if k != y)
-        assert found[b, t] == pytest.approx((np.log(total) - scores[b, t, y]) * (y > 0), rel=1e-4)
-    # many draws give the full softmax, which is also that of inference
-    many = layer.sampler((200_000,), seed=1)
-    full = ops.convert_to_numpy(layer(inputs, targets))
-    np.testing.assert_allclose(ops.convert_to_numpy(layer.estimate(inputs, targets, many)), full, atol=0.02)
-    expected = [-np.log(softmax(scores[b, t])[targets[b, t]]) * (targets[b, t] > 0) for b, t in np.ndindex(2, 3)]
-    np.testing.assert_allclose(full.ravel(), expected, rtol=1e-5)
-    assert np.abs(ops.convert_to_numpy(layer(inputs, targets, training=True)) - full).max() > 0.02
 
 
 def test_biases_start_at_the_frequencies_of_the_words():

@@ -33,13 +33,11 @@ from zoo.arguments import Amount, Callbacks, Count, Index, Numbers, Positive, Sh
 from zoo.decoding import beam_search, sample_sequences
 from zoo.families.text_classification import TextClassification
 from zoo.families.word_vectors import WordVectors
-from zoo.layers.rows import gather_rows
 from zoo.layers.symbol_dropout import SymbolDropout
-from zoo.layers.word_prediction import UnigramSampler
-from zoo.losses.sequence_crossentropy import sequence_crossentropy
+from zoo.layers.word_softmax import WordSoftmax
 from zoo.metrics.pixel_accuracy import PixelAccuracy
 from zoo.model import Field, Model, is_stream
-from zoo.text import PADDING, UNKNOWN, word_vectorization
+from zoo.text import PADDING, UNKNOWN, with_end, word_vectorization
 
 OBJECTIVES = ("autoencoder", "language_model")
 # far below any other number before an activation, in float16 as well
@@ -503,61 +501,6 @@ class ClippedLSTMCell(layers.Layer):
         return output, [output, cell]
 
 
-class WordSoftmax(layers.Layer):
-    """Cross-entropy of words, with a softmax over all of them or one that is estimated from a few.
-
-    Args:
-        symbols: number of ids: padding, unknown, the words from the most frequent to the rarest, and the end of a text.
-        units: length of the inputs.
-        samples: ids drawn for a batch in training; `None` for all.
-        **kwargs: of `keras.layers.Layer`.
-    """
-
-    def __init__(self, symbols, units, samples=None, **kwargs):
-        super().__init__(**kwargs)
-        self.samples = samples
-        self.kernel = self.add_weight((symbols, units), "glorot_uniform", name="kernel", autocast=False)
-        self.bias = self.add_weight((symbols, 1), "zeros", name="bias", autocast=False)
-        if samples is not None:
-            # Zipf's law; the end of the text, which has the last id, is as frequent as the first words
-            shares = 1 / np.arange(1, symbols + 1)
-            shares[-1] = shares[0]
-            self.shares = (shares / shares.sum()).astype("float32")
-            self.sampler = UnigramSampler(self.shares, power=1)
-            self.seed_generator = keras.random.SeedGenerator()
-        self.built = True
-
-    def start_from(self, ids):
-        """Give biases that are still 0 the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
-
-        Else the quickest way to learn these is through the LSTM, whose outputs become large constants that say nothing about a text.
-        """
-        if not np.any(ops.convert_to_numpy(self.bias)):
-            counts = np.bincount(ids.astype("int64").ravel(), minlength=self.bias.shape[0])
-            counts[PADDING], counts[-1] = 0, len(ids)
-            self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
-
-    def logits(self, inputs):
-        """Logits `(..., symbols)` float32."""
-        return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
-
-    def call(self, inputs, targets, training=False):
-        """Losses `(batch, length)` float32 of `targets` `(batch, length)`, 0 for padding; inputs are `(batch, length, units)`."""
-        if self.samples is None or not training:
-            return sequence_crossentropy(targets, self.logits(inputs))
-        return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
-
-    def estimate(self, inputs, targets, draws):
-        """Losses whose sum over all ids but the right one is estimated from `draws` `(samples,)`, each divided by its expected number."""
-        inputs = ops.cast(inputs, "float32")
-        bias, shares = gather_rows(self.bias, draws)[:, 0], ops.take(ops.convert_to_tensor(self.shares), draws)
-        others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + bias - ops.log(shares * draws.shape[0])
-        others = ops.where(ops.equal(targets[..., None], draws), -1e9, others)
-        right = ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
-        losses = ops.logsumexp(ops.concatenate([right[..., None], others], axis=-1), axis=-1) - right
-        return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
-
-
 class _WordModel(keras.Model):
     """A `TextReader` that learns an objective; ids are the input, and nothing else is needed."""
 
@@ -585,7 +528,7 @@ def autoencoder_sequences(ids, end):
     """
     words = _aligned(ids)
     inputs = ops.pad(words, ((0, 0), (1, 0)), constant_values=end)
-    return inputs, _with_end(ops.pad(words, ((0, 0), (0, 1))), ids, end)
+    return inputs, with_end(words, end)
 
 
 def language_model_sequences(ids, end):
@@ -600,7 +543,7 @@ def language_model_sequences(ids, end):
     """
     words = _aligned(ids)
     # an empty text has nothing to begin with, and so predicts nothing
-    return words, ops.where(words == PADDING, PADDING, _with_end(ops.pad(words, ((0, 0), (0, 1))), ids, end)[:, 1:])
+    return words, ops.where(words == PADDING, PADDING, with_end(words, end)[:, 1:])
 
 
 def linear_gain(ids, steps):
@@ -617,11 +560,6 @@ def linear_gain(ids, steps):
     place = words - ops.arange(steps, 0, -1, dtype="float32")
     gain = ops.clip(place / ops.maximum(words - 1, 1), 0, 1)
     return ops.where(ops.arange(steps) == steps - 1, 1.0, gain)
-
-
-def _with_end(words, ids, end):
-    count = ops.sum(ops.cast(ids != PADDING, "int32"), axis=1, keepdims=True)
-    return ops.where(ops.arange(words.shape[1]) == count, ops.cast(end, words.dtype), words)
 
 
 def _aligned(ids, right=False):

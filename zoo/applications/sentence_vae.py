@@ -32,6 +32,7 @@ from zoo.fields import PaddedField
 from zoo.layers.highway import Highway
 from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
+from zoo.metrics.perplexity import MeanPerplexity
 from zoo.model import Field, Model
 
 SCHEDULES = ("sigmoid", "linear", "constant")
@@ -131,7 +132,7 @@ class SentenceVAE(WordVectors, Model):
         self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False)
         self.reconstruction = keras.metrics.Mean("reconstruction")
         self.kl = keras.metrics.Mean("kl")
-        self.perplexity = _ExponentialMean("perplexity")
+        self.perplexity = MeanPerplexity("perplexity")
         self.compile()
 
     # --- the network ---
@@ -195,14 +196,8 @@ class SentenceVAE(WordVectors, Model):
 
     def _nats(self, words, codes, training=False):
         """Minus the log-probability of sentences, given their codes: `(batch,)`."""
-        targets = self._with_end(_mirrored(words) if self.right_to_left else words)
+        targets = text.with_end(_mirrored(words) if self.right_to_left else words, self.end)
         return ops.sum(sequence_crossentropy(targets, self._predict_next(targets, codes, training)), axis=1)
-
-    def _with_end(self, words):
-        """`(batch, length + 1)`, with the end behind the last word."""
-        place = ops.arange(self.length + 1, dtype="int32")
-        wide = ops.pad(words, ((0, 0), (0, 1)))
-        return ops.where(place == _sizes(words)[:, None], self.end, wide)
 
     def _predict_next(self, targets, codes, training):
         """Logits `(batch, length + 1, symbols)` of every symbol, given those before it (teacher forcing)."""
@@ -502,7 +497,7 @@ class SentenceVAE(WordVectors, Model):
         """The best words in the places that are missing, given the code of `ids`: ids `(batch, length)`."""
         codes = self.encoder(ids)[0] if self.latent_dim else ops.zeros((ops.shape(ids)[0], 0))
         known = ops.where(missing, -1, ids)
-        found = self._search(codes, beams, self._with_end(_mirrored(known) if self.right_to_left else known))[0]
+        found = self._search(codes, beams, text.with_end(_mirrored(known) if self.right_to_left else known, self.end))[0]
         return [found]
 
     def _search(self, codes, beams, given=None):
@@ -565,13 +560,6 @@ class SentenceVAE(WordVectors, Model):
         if not (ids[:, 0] != text.PADDING).all():
             raise ValueError(f"`texts` must each hold a word. Received: {str(list(texts))[:100]}")
         return ids
-
-
-class _ExponentialMean(keras.metrics.Mean):
-    """The perplexity of mean nats."""
-
-    def result(self):
-        return ops.exp(super().result())
 
 
 def _sizes(words):

@@ -1,4 +1,9 @@
-"""Sequences of symbols from a network that gives one symbol after another: the best ones by beam search, or random ones."""
+"""Sequences of symbols from networks that give one symbol after another: the best ones by beam search, or random ones.
+
+A network is a function `step(ids, state) -> logits, state`. Its state is what changes from symbol to symbol; only that is carried on from
+sequence to sequence. What stays as it is, such as the states of the words of a source text, is closed over: in a search with `k` beams row
+`i` of `ids` belongs to text `i // k`.
+"""
 
 import keras
 from keras import ops
@@ -7,8 +12,24 @@ from keras import ops
 _NEVER = -1e9
 
 
-def beam_search(step, state, start, length, beams=1, end=None, given=None, allowed=None):
+def beam_search(
+    step,
+    state,
+    start,
+    length,
+    beams=1,
+    end=None,
+    given=None,
+    allowed=None,
+    candidates=None,
+    length_power=0.0,
+    normalize=True,
+    closed=False,
+):
     """The most probable sequences that a beam of the given width finds, for a batch, in one loop; one beam is the greedy way.
+
+    Sequences that have ended stay in the beam until better ones push them out, so that what comes back is a list of finished sequences, the
+    best first, but for those that `length` cut.
 
     Args:
         step: `step(ids, state) -> logits, state` for the symbol after `ids (n,)` int32; logits `(n, symbols)`. Symbol 0 is padding and
@@ -20,12 +41,20 @@ def beam_search(step, state, start, length, beams=1, end=None, given=None, allow
         end: the symbol that ends a sequence; `None` for none.
         given: `(batch, length)` int32: symbols that are known already, -1 where the search is free. A 0 stands for padding and counts
             nothing. The end is not chosen before a known symbol.
-        allowed: `(length, symbols)` bool, the symbols that may come at each place; probabilities are not normalised anew.
+        allowed: `(length, symbols)` bool, the symbols that may come at each place, or `(symbols,)`, those that may come at all;
+            probabilities are not normalised anew.
+        candidates: `(batch, count)` int32: the only symbols that may come in each text, 0 the first of them, none twice. `step` then gives
+            logits of these alone, `(n, count)`, over which probabilities are normalised.
+        length_power: sequences are ranked by their log-probability over the number of their symbols, the end included, to this power: 0
+            is for the log-probability itself, which prefers short ones, 1 for the mean of a symbol.
+        normalize: whether what `step` gives are logits; else they are scores that are added up as they are, such as those of `fused`.
+        closed: whether every sequence has to end: in the last place the end alone may come.
 
     Returns:
-        `(batch, beams, length)` int32, the best first, 0 behind the end; and their log-probabilities `(batch, beams)` float32.
+        `(batch, beams, length)` int32, the best first, 0 behind the end; and their log-probabilities (sums of scores if these are not
+        normalised) `(batch, beams)` float32.
     """
-    batch = ops.shape(start)[0]
+    batch, end = ops.shape(start)[0], -1 if end is None else end
     given = ops.full((batch, length), -1, "int32") if given is None else ops.cast(given, "int32")
     # known symbols from each place on
     awaited = ops.flip(ops.cumsum(ops.cast(ops.flip(given, 1) > 0, "int32"), axis=1), 1) > 0
@@ -35,31 +64,42 @@ def beam_search(step, state, start, length, beams=1, end=None, given=None, allow
     first = ops.arange(batch, dtype="int32")[:, None] * beams
 
     def chances(place, logits, over):
-        chance = keras.activations.log_softmax(ops.cast(logits, "float32"))
+        chance = ops.cast(logits, "float32")
+        if normalize:
+            chance = keras.activations.log_softmax(chance)
         symbols = chance.shape[-1]
-        chance, symbol = ops.reshape(chance, (batch, beams, symbols)), ops.arange(symbols, dtype="int32")
-        known = ops.take(given, place, axis=1)[:, None, None]
-        never = (symbol == 0) | ((known > 0) & (symbol != known))
-        if end is not None:
-            never = never | ((symbol == end) & (known < 0) & ops.take(awaited, place, axis=1)[:, None, None])
+        chance = ops.reshape(chance, (batch, beams, symbols))
+        symbol = ops.arange(symbols, dtype="int32") if candidates is None else ops.cast(candidates, "int32")[:, None]
+        known, later = (ops.take(part, place, axis=1)[:, None, None] for part in (given, awaited))
+        never = (symbol == 0) | ((known > 0) & (symbol != known)) | ((symbol == end) & (known < 0) & later)
+        if closed:
+            never = never | ((place == length - 1) & (symbol != end))
         if allowed is not None:
-            never = never | ~ops.take(ops.convert_to_tensor(allowed, "bool"), place, axis=0)
+            possible = ops.convert_to_tensor(allowed, "bool")
+            here = ops.take(possible, place, axis=0) if len(possible.shape) > 1 else possible
+            never = never | ~ops.take(here, symbol, axis=0)
         padding = ops.where(symbol == 0, 0.0, _NEVER)
         return ops.where(over[..., None] | (known == 0), padding, ops.where(never, _NEVER, chance))
 
+    def best(total, over, found):
+        """Places of the best continuations `(batch, beams)` among those of all beams, whose log-probabilities are given."""
+        if length_power:
+            written = ops.sum(ops.cast(found > 0, "float32"), axis=-1) + ops.cast(~over, "float32")
+            total = total / ops.maximum(written, 1.0)[..., None] ** length_power
+        return ops.cast(ops.top_k(ops.reshape(total, (batch, -1)), beams)[1], "int32")
+
     def follow(place, ids, scores, over, found, *state):
         logits, state = step(ids, list(state))
-        chance = chances(place, logits, over)
-        symbols = chance.shape[-1]
-        total = ops.reshape(scores[..., None] + chance, (batch, beams * symbols))
-        scores, index = ops.top_k(total, beams)
-        index = ops.cast(index, "int32")
+        total = scores[..., None] + chances(place, logits, over)
+        symbols = total.shape[-1]
+        index = best(total, over, found)
+        scores = ops.take_along_axis(ops.reshape(total, (batch, beams * symbols)), index, axis=1)
         parent, symbol = index // symbols, index % symbols
+        if candidates is not None:
+            symbol = ops.take_along_axis(ops.cast(candidates, "int32"), symbol, axis=1)
         found = ops.take_along_axis(found, parent[..., None], axis=1)
         found = ops.where(ops.arange(length) == place, symbol[..., None], found)
-        over = ops.take_along_axis(over, parent, axis=1)
-        if end is not None:
-            over = over | (symbol == end)
+        over = ops.take_along_axis(over, parent, axis=1) | (symbol == end)
         rows = ops.reshape(first + parent, (-1,))
         return place + 1, ops.reshape(symbol, (-1,)), scores, over, found, *(ops.take(part, rows, axis=0) for part in state)
 
@@ -72,7 +112,7 @@ def beam_search(step, state, start, length, beams=1, end=None, given=None, allow
     return found, scores
 
 
-def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None):
+def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None, top_k=None, top_p=None):
     """Random sequences, each symbol drawn by its probability, for a batch, in one loop.
 
     Args:
@@ -83,21 +123,28 @@ def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None
         seed: a `keras.random.SeedGenerator` or a whole number.
         temperature: what logits are divided by; below 1 the probable symbols gain.
         end: the symbol that ends a sequence; `None` for none.
+        top_k: draw from so many of the most probable symbols; `None` for all.
+        top_p: draw from the fewest symbols that have this probability together (the nucleus; Holtzman et al. 2019, arXiv 1904.09751);
+            `None` for all. With `top_k` it is a share of theirs.
 
     Returns:
         `(batch, length)` int32, 0 behind the end.
 
     Raises:
-        ValueError: if `temperature` is not above 0.
+        ValueError: if `temperature` is not above 0, `top_k` below 1, or `top_p` not above 0 and at most 1.
     """
     if not temperature > 0:
         raise ValueError(f"`temperature` must be above 0. Received: {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"`top_k` must be at least 1. Received: {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {top_p}")
     batch = ops.shape(start)[0]
     draws = keras.random.uniform((length, batch), seed=seed)
 
     def follow(place, ids, over, found, *state):
         logits, state = step(ids, list(state))
-        chance = ops.softmax(ops.cast(logits[:, 1:], "float32") / temperature)
+        chance = ops.softmax(_kept(ops.cast(logits[:, 1:], "float32") / temperature, top_k, top_p))
         below = ops.cumsum(chance, axis=-1)
         draw = ops.take(draws, place, axis=0)[:, None] * below[:, -1:]
         # the last symbol also takes what rounding leaves
@@ -113,3 +160,54 @@ def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None
 
     variables = (ops.zeros((), "int32"), ops.cast(start, "int32"), ops.zeros((batch,), "bool"), ops.zeros((batch, length), "int32"), *state)
     return ops.while_loop(goes_on, follow, variables)[3]
+
+
+def _kept(logits, top_k, top_p):
+    """Logits `(n, symbols)`, far below all others where a symbol is not to be drawn."""
+    if top_k is not None and top_k < logits.shape[-1]:
+        logits = ops.where(logits < ops.top_k(logits, top_k)[0][:, -1:], _NEVER, logits)
+    if top_p is not None:
+        ordered = ops.flip(ops.sort(logits, axis=-1), axis=-1)
+        chance = ops.softmax(ordered)
+        # a symbol is of the nucleus if those before it have less; the first always is
+        inside = ops.cumsum(chance, axis=-1) - chance < top_p
+        least = ops.min(ops.where(inside, ordered, -_NEVER), axis=-1, keepdims=True)
+        logits = ops.where(logits < least, _NEVER, logits)
+    return logits
+
+
+def fused(models, weights=None, mean="geometric"):
+    """One `step` and state out of several models that write the same symbols.
+
+    Args:
+        models: list of pairs `(step, state)`, as `beam_search` takes them.
+        weights: of the models, a number or a scalar tensor each. By default 1 over their number.
+        mean: `"geometric"`: the weighted sum of log-probabilities, such as those of a translator and a language model (shallow fusion,
+            Gulcehre et al. 2015, equation 5). `"arithmetic"`: the log of the weighted sum of probabilities (an ensemble).
+
+    Returns:
+        The pair `(step, state)`, for a search with `normalize=False`. The scores of an arithmetic mean whose weights add up to 1 are
+        log-probabilities.
+
+    Raises:
+        ValueError: if there are no models, weights do not fit them, or `mean` is none of these.
+    """
+    weights = [1.0 / len(models)] * len(models) if weights is None and models else weights
+    if not models or len(weights) != len(models):
+        raise ValueError(f"`weights` must be one for each of one or more models. Received: {len(models)} models and {weights}")
+    if mean not in ("geometric", "arithmetic"):
+        raise ValueError(f"`mean` must be 'geometric' or 'arithmetic'. Received: {mean!r}")
+    ends = [sum(len(state) for _, state in models[: i + 1]) for i in range(len(models))]
+
+    def step(ids, state):
+        chances, moved = [], []
+        for (one, own), last in zip(models, ends):
+            logits, parts = one(ids, state[last - len(own) : last])
+            chances.append(keras.activations.log_softmax(ops.cast(logits, "float32")))
+            moved += parts
+        if mean == "geometric":
+            return sum(weight * chance for weight, chance in zip(weights, chances)), moved
+        logs = [ops.log(ops.cast(weight, "float32")) for weight in weights]
+        return ops.logsumexp(ops.stack([log + chance for log, chance in zip(logs, chances)], axis=0), axis=0), moved
+
+    return step, [part for _, state in models for part in state]

@@ -1,5 +1,6 @@
 """Layers that several methods share or that a user wants alone."""
 
+from zoo.layers.attention import Attention as Attention
 from zoo.layers.bag_of_words import BagOfWords as BagOfWords
 from zoo.layers.both_directions import both_directions as both_directions
 from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
@@ -36,6 +37,8 @@ from zoo.layers.priors import gaussian_prior as gaussian_prior
 from zoo.layers.priors import star_prior as star_prior
 from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
+from zoo.layers.recurrent_decoder import RecurrentDecoder as RecurrentDecoder
+from zoo.layers.recurrent_encoder import RecurrentEncoder as RecurrentEncoder
 from zoo.layers.scheduled_sampling import ScheduledSampling as ScheduledSampling
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.sequence_pooling import at_last as at_last
@@ -47,3 +50,4 @@ from zoo.layers.winner_take_all import SpatialSparsity as SpatialSparsity
 from zoo.layers.word_prediction import HierarchicalSoftmax as HierarchicalSoftmax
 from zoo.layers.word_prediction import NegativeSampling as NegativeSampling
 from zoo.layers.word_prediction import UnigramSampler as UnigramSampler
+from zoo.layers.word_softmax import WordSoftmax as WordSoftmax

@@ -18,6 +18,7 @@ from zoo.metrics.last_batch import LastBatch as LastBatch
 from zoo.metrics.multilabel import f1_thresholds as f1_thresholds
 from zoo.metrics.multilabel import multilabel_scores as multilabel_scores
 from zoo.metrics.multilabel import top_k_recall as top_k_recall
+from zoo.metrics.perplexity import MeanPerplexity as MeanPerplexity
 from zoo.metrics.perplexity import Perplexity as Perplexity
 from zoo.metrics.perturbation import aopc as aopc
 from zoo.metrics.perturbation import heatmap_entropy as heatmap_entropy
@@ -35,4 +36,8 @@ from zoo.metrics.segmentation import iou as iou
 from zoo.metrics.segmentation import pixel_error as pixel_error
 from zoo.metrics.segmentation import rand_error as rand_error
 from zoo.metrics.segmentation import warping_error as warping_error
+from zoo.metrics.text_overlap import bleu as bleu
+from zoo.metrics.text_overlap import chrf as chrf
+from zoo.metrics.text_overlap import distinct_ngrams as distinct_ngrams
+from zoo.metrics.text_overlap import rouge as rouge
 from zoo.metrics.triplets import triplet_accuracy as triplet_accuracy

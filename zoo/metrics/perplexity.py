@@ -1,4 +1,4 @@
-"""Perplexity of a language model."""
+"""Perplexity of a language model, from its predictions or from nats."""
 
 import keras
 from keras import ops
@@ -26,3 +26,11 @@ class Perplexity(keras.metrics.MeanMetricWrapper):
     def get_config(self):
         """The constructor's arguments."""
         return {"from_logits": self.from_logits, "name": self.name, "dtype": self.dtype}
+
+
+class MeanPerplexity(keras.metrics.Mean):
+    """The perplexity of mean nats of a word, weighted by words: for methods whose predictions are no probabilities of words."""
+
+    def result(self):
+        """The exponential of the mean so far."""
+        return ops.exp(super().result())

@@ -3,6 +3,7 @@
 from zoo.text.augmentation import TransformedTexts as TransformedTexts
 from zoo.text.augmentation import misspell as misspell
 from zoo.text.augmentation import replace_synonyms as replace_synonyms
+from zoo.text.buckets import LengthBuckets as LengthBuckets
 from zoo.text.bytes import DROPPED_BYTE as DROPPED_BYTE
 from zoo.text.bytes import byte_ids as byte_ids
 from zoo.text.bytes import byte_windows as byte_windows
@@ -25,6 +26,7 @@ from zoo.text.relatedness import score_distribution as score_distribution
 from zoo.text.spans import joined_spans as joined_spans
 from zoo.text.spans import spans_of_tags as spans_of_tags
 from zoo.text.spans import tags_of_spans as tags_of_spans
+from zoo.text.subwords import Subwords as Subwords
 from zoo.text.tokens import CAPITALS as CAPITALS
 from zoo.text.tokens import joined as joined
 from zoo.text.tokens import name_lookup as name_lookup
@@ -42,5 +44,6 @@ from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids
 from zoo.text.words import learn_vocabulary as learn_vocabulary
 from zoo.text.words import tokenize as tokenize
+from zoo.text.words import with_end as with_end
 from zoo.text.words import with_ngrams as with_ngrams
 from zoo.text.words import word_vectorization as word_vectorization

@@ -6,6 +6,7 @@ Ids follow `keras.layers.TextVectorization`: 0 is padding, 1 an unknown word, wo
 from collections import Counter
 
 import keras
+from keras import ops
 
 PADDING, UNKNOWN = 0, 1
 
@@ -61,6 +62,13 @@ def with_ngrams(lines, n):
         List of lists of strings.
     """
     return [line + [" ".join(run) for k in range(2, n + 1) for run in zip(*(line[i:] for i in range(k)))] for line in lines]
+
+
+def with_end(ids, end):
+    """Ids `(texts, length + 1)` of ids `(texts, length)`, padded on the right, with the id `end` behind the last word of each text."""
+    words = ops.sum(ops.cast(ids != PADDING, "int32"), axis=1, keepdims=True)
+    wide = ops.pad(ids, ((0, 0), (0, 1)))
+    return ops.where(ops.arange(ops.shape(wide)[1], dtype="int32") == words, ops.cast(end, wide.dtype), wide)
 
 
 def word_vectorization(vocabulary, length, ngrams=1):

@@ -1,0 +1,108 @@
+"""A softmax over words: over all of them, over few that were drawn while it trains, or over a list of candidates."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo import arguments
+from zoo.layers.rows import gather_rows
+from zoo.layers.word_prediction import UnigramSampler
+from zoo.losses.sequence_crossentropy import sequence_crossentropy
+
+PADDING = 0
+
+
+@keras.saving.register_keras_serializable("zoo")
+class WordSoftmax(keras.layers.Layer):
+    """Cross-entropy of words, exact or estimated, and the logits of a search.
+
+    Args:
+        symbols: number of ids: padding, unknown, the words from the most frequent to the rarest, and the end of a text.
+        units: length of the inputs.
+        samples: ids drawn for a batch in training, by Zipf's law; `None` for all.
+        tied: whether the rows of the softmax are those of a table of word vectors, which `tie` takes (Press, Wolf 2016, arXiv 1608.05859).
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if an argument is none of these.
+    """
+
+    def __init__(self, symbols, units, samples=None, tied=False, **kwargs):
+        super().__init__(**kwargs)
+        arguments.count("symbols", symbols)
+        arguments.count("units", units)
+        if samples is not None:
+            arguments.count("samples", samples)
+        self.symbols, self.units, self.samples, self.tied = symbols, units, samples, tied
+        self._table = None if tied else self.add_weight((symbols, units), "glorot_uniform", name="kernel", autocast=False)
+        self.bias = self.add_weight((symbols, 1), "zeros", name="bias", autocast=False)
+        if samples is not None:
+            # Zipf's law; the end of the text, which has the last id, is as frequent as the first words
+            shares = 1 / np.arange(1, symbols + 1)
+            shares[-1] = shares[0]
+            self.shares = (shares / shares.sum()).astype("float32")
+            self.sampler = UnigramSampler(self.shares, power=1)
+            self.seed_generator = keras.random.SeedGenerator()
+        self.built = True
+
+    def tie(self, table):
+        """Take `table`, a variable `(symbols, units)` of another layer, for the rows."""
+        if not self.tied or tuple(table.shape) != (self.symbols, self.units):
+            arguments.refuse("table", f"a variable {(self.symbols, self.units)}, for a layer with tied=True", table)
+        # a list that Keras does not track: the variable stays the other layer's
+        self._tied_table = (lambda: table,)
+
+    @property
+    def kernel(self):
+        """The rows, a variable `(symbols, units)`."""
+        return self._tied_table[0]() if self.tied else self._table
+
+    def start_from(self, ids):
+        """Give biases that are still 0 the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
+
+        Else the quickest way to learn these is through the network, whose outputs become large constants that say nothing about a text.
+        """
+        if not np.any(ops.convert_to_numpy(self.bias)):
+            counts = np.bincount(ids.astype("int64").ravel(), minlength=self.symbols)
+            counts[PADDING], counts[-1] = 0, len(ids)
+            self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
+
+    def logits(self, inputs):
+        """Logits `(..., symbols)` float32."""
+        return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
+
+    def candidate_logits(self, inputs, candidates):
+        """Logits of candidates alone.
+
+        Args:
+            inputs: `(n, units)`, where `n` is a multiple of the texts: row `i` is of text `i // (n // texts)`.
+            candidates: ids `(texts, count)` int32.
+
+        Returns:
+            `(n, count)` float32.
+        """
+        rows = ops.take(self.kernel, candidates, axis=0)
+        grouped = ops.reshape(ops.cast(inputs, "float32"), (ops.shape(candidates)[0], -1, self.units))
+        found = ops.matmul(grouped, ops.transpose(rows, (0, 2, 1))) + ops.take(self.bias[:, 0], candidates, axis=0)[:, None]
+        return ops.reshape(found, (-1, candidates.shape[1]))
+
+    def call(self, inputs, targets, training=False):
+        """Losses `(batch, length)` float32 of `targets` `(batch, length)`, 0 for padding; inputs are `(batch, length, units)`."""
+        if self.samples is None or not training:
+            return sequence_crossentropy(targets, self.logits(inputs))
+        return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
+
+    def estimate(self, inputs, targets, draws):
+        """Losses whose sum over all ids but the right one is estimated from `draws` `(samples,)`, each divided by its expected number."""
+        inputs = ops.cast(inputs, "float32")
+        bias, shares = gather_rows(self.bias, draws)[:, 0], ops.take(ops.convert_to_tensor(self.shares), draws)
+        others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + bias - ops.log(shares * draws.shape[0])
+        others = ops.where(ops.equal(targets[..., None], draws), -1e9, others)
+        right = ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
+        losses = ops.logsumexp(ops.concatenate([right[..., None], others], axis=-1), axis=-1) - right
+        return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
+
+    def get_config(self):
+        """The constructor's arguments."""
+        names = ("symbols", "units", "samples", "tied")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
