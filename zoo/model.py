@@ -328,6 +328,8 @@ class Model(keras.Model):
 
         Targets are checked while the loss is the paper's; another loss may take other targets.
         """
+        if class_weight is not None and y is None and not is_stream(x):
+            raise ValueError(f"`class_weight` must be None without targets. Received: {class_weight}")
         x, y = self._for_training(x, y, sample_weight)
         if batch_size is None and not is_stream(x):
             batch_size = self.default_batch_size
