@@ -59,6 +59,11 @@ def count(name, value, low=1, high=LARGEST_INT):
     return int(found)
 
 
+def counts(name, value, empty=False):
+    """`value`, such as the sizes of layers, as a tuple of whole numbers that are at least 1; refuses none at all unless `empty`."""
+    return tuple(count(name, size) for size in listed(name, value, "a list of whole numbers", empty))
+
+
 def number(name, value, low=None, high=None, above=None):
     """`value` as a finite `float` that float32 can hold, from `low` to `high`, or more than `above`."""
     found = _scalar(name, value)

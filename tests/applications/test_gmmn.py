@@ -242,6 +242,8 @@ def test_refusals():
         ({"bandwidths": ()}, "bandwidths"),
         ({"bandwidths": (1.0, 0.0)}, "bandwidths"),
         ({"bandwidths": "mean"}, "bandwidths"),
+        ({"bandwidths": (np.nan,)}, "bandwidths"),
+        ({"bandwidths": 2.0}, "bandwidths"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             small(**arguments)

@@ -80,7 +80,7 @@ class AdversarialAutoencoder(HalfLabelledModel):
         regularizer_weight: of the regulariser beside the reconstruction, half the squared error of an image; `None`: 1, or 300 for MMD.
         label_weight: of the cross-entropy of known labels.
         bandwidths: of MMD's kernels, in units of the mean squared distance of two draws of the prior.
-        input_noise: standard deviation of noise at the pixels in training; `None` for the paper's, 0.3 with few labels, else 0.
+        input_noise: standard deviation of noise at the pixels in training, at most 1; `None` for the paper's, 0.3 with few labels, else 0.
         input_dropout: rate of dropout there; `None` for the paper's, 0.2 for clusters, else 0.
         output_activation: `"sigmoid"` for images in [0, 1], or `"linear"`.
         labelled_per_batch: labelled samples of the batches that `fit` draws from arrays in the semi-supervised form.
@@ -122,7 +122,7 @@ class AdversarialAutoencoder(HalfLabelledModel):
         self.label_to = arguments.one_of("label_to", label_to, ("discriminator", "decoder", "both"))
         self.regularizer = arguments.one_of("regularizer", regularizer, tuple(WEIGHTS))
         self.output_activation = arguments.one_of("output_activation", output_activation, ("sigmoid", "linear"))
-        self.image_shape, self.units = _counts("image_shape", image_shape), _counts("units", units)
+        self.image_shape, self.units = arguments.counts("image_shape", image_shape), arguments.counts("units", units)
         self.latent_dim, self.noise_dim = arguments.count("latent_dim", latent_dim), arguments.count("noise_dim", noise_dim)
         self.num_classes = arguments.count("num_classes", num_classes, low=2)
         self.labelled_per_batch = arguments.count("labelled_per_batch", labelled_per_batch)
@@ -134,7 +134,7 @@ class AdversarialAutoencoder(HalfLabelledModel):
         self.input_noise, self.input_dropout = input_noise, input_dropout
         scale, noise, dropout = FORMS[form]
         scale = scale if prior_scale is None else arguments.number("prior_scale", prior_scale, above=0)
-        noise = noise if input_noise is None else arguments.number("input_noise", input_noise, low=0)
+        noise = noise if input_noise is None else arguments.number("input_noise", input_noise, low=0, high=1)
         dropout = dropout if input_dropout is None else arguments.number("input_dropout", input_dropout, low=0, high=0.99)
         weight = WEIGHTS[regularizer] if regularizer_weight is None else regularizer_weight
         self._weight = arguments.number("regularizer_weight", weight, low=0)
@@ -609,11 +609,6 @@ def _hidden(x, units, name):
     for i, size in enumerate(units):
         x = layers.Dense(size, activation="relu", name=f"{name}_{i}")(x)
     return x
-
-
-def _counts(name, values):
-    """Whole numbers, at least 1."""
-    return tuple(arguments.count(name, value) for value in arguments.listed(name, values, "whole numbers"))
 
 
 def _prior(given, dim, scale, classes):

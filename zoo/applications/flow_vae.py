@@ -27,7 +27,7 @@ import numpy as np
 from keras import layers, ops
 from scipy import special
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, Verbose, checked
 from zoo.layers.normalizing_flows import Coupling, PlanarFlow, RadialFlow
 from zoo.model import Field, Model
@@ -78,24 +78,15 @@ class FlowVAE(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if flow not in FLOWS:
-            raise ValueError(f"`flow` must be one of {FLOWS}. Received: {flow!r}")
-        for name, value, least in (
-            ("input_dim", input_dim, 1),
-            # the halves of a coupling
-            ("latent_dim", latent_dim, 2 if flow.startswith("nice") else 1),
-            ("units", units, 1),
-            ("window", window, 1),
-            ("flow_length", flow_length, 0),
-            ("coupling_units", coupling_units, 1),
-            ("annealing_steps", annealing_steps, 0),
-        ):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
-        self.input_dim, self.latent_dim, self.units, self.window = input_dim, latent_dim, units, window
-        self.flow, self.flow_length, self.amortised, self.coupling_units = flow, flow_length, amortised, coupling_units
-        self.annealing_steps = annealing_steps
-        self.bend = self._build_flow() if flow_length else None
+        self.flow = arguments.one_of("flow", flow, FLOWS)
+        self.input_dim, self.units = arguments.count("input_dim", input_dim), arguments.count("units", units)
+        # the halves of a coupling
+        self.latent_dim = arguments.count("latent_dim", latent_dim, low=2 if flow.startswith("nice") else 1)
+        self.window, self.flow_length = arguments.count("window", window), arguments.count("flow_length", flow_length, low=0)
+        self.amortised = arguments.flag("amortised", amortised)
+        self.coupling_units = arguments.count("coupling_units", coupling_units)
+        self.annealing_steps = arguments.count("annealing_steps", annealing_steps, low=0)
+        self.bend = self._build_flow() if self.flow_length else None
         self.encoder = self._build_encoder()
         self.decoder = self._build_decoder()
         self.seed_generator = keras.random.SeedGenerator()

@@ -42,15 +42,14 @@ class FlowDensity(keras.layers.Layer):
 
     def __init__(self, flow=None, dim=2, **kwargs):
         super().__init__(**kwargs)
-        if dim < 1:
-            raise ValueError(f"`dim` must be at least 1. Received: {dim}")
+        self.dim = arguments.count("dim", dim)
         if flow is not None and (not isinstance(flow, NormalizingFlow) or flow.amortised):
             raise ValueError(f"`flow` must be a flow of `zoo.layers` with weights of its own, or None. Received: {flow!r}")
-        self.flow, self.dim = flow, dim
-        self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros")
-        self.log_scale = self.add_weight(name="log_scale", shape=(dim,), initializer="zeros")
+        self.flow = flow
+        self.mean = self.add_weight(name="mean", shape=(self.dim,), initializer="zeros")
+        self.log_scale = self.add_weight(name="log_scale", shape=(self.dim,), initializer="zeros")
         if flow is not None:
-            flow.build((None, dim))
+            flow.build((None, self.dim))
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 
 # of |w|^2
 TINY = 1e-6
@@ -44,9 +44,7 @@ class NormalizingFlow(keras.layers.Layer):
 
     def __init__(self, length=1, amortised=False, **kwargs):
         super().__init__(**kwargs)
-        if length < 1:
-            raise ValueError(f"`length` must be at least 1. Received: {length}")
-        self.length, self.amortised = length, amortised
+        self.length, self.amortised = arguments.count("length", length), arguments.flag("amortised", amortised)
 
     def build(self, z_shape, parameters_shape=None):
         """Make the weights, `(parameter_count(dim),)`, unless the flow is amortised."""
@@ -270,11 +268,8 @@ class Coupling(NormalizingFlow):
 
     def __init__(self, length=1, amortised=False, units=2, mixing="orthogonal", seed=0, **kwargs):
         super().__init__(length, amortised, **kwargs)
-        if mixing not in MIXINGS:
-            raise ValueError(f"`mixing` must be one of {MIXINGS}. Received: {mixing!r}")
-        if units < 1:
-            raise ValueError(f"`units` must be at least 1. Received: {units}")
-        self.units, self.mixing, self.seed = units, mixing, seed
+        self.mixing = arguments.one_of("mixing", mixing, MIXINGS)
+        self.units, self.seed = arguments.count("units", units), arguments.count("seed", seed, low=0)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -49,22 +49,21 @@ class ScheduledSampling(keras.layers.Layer):
 
     def __init__(self, vocabulary_size, units=64, embedding_size=32, cell="gru", true_probability=1.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        sizes = {"vocabulary_size": vocabulary_size, "units": units, "embedding_size": embedding_size}
-        for name, value in sizes.items():
-            arguments.count(name, value)
+        self.vocabulary_size, self.units = arguments.count("vocabulary_size", vocabulary_size), arguments.count("units", units)
+        self.embedding_size = arguments.count("embedding_size", embedding_size)
         if isinstance(cell, str):
             arguments.one_of("cell", cell, tuple(CELLS))
         elif not hasattr(cell, "state_size"):
             arguments.refuse("cell", f"one of {', '.join(map(repr, CELLS))}, or a Keras cell", cell)
-        self.vocabulary_size, self.units, self.embedding_size, self.cell, self.seed = vocabulary_size, units, embedding_size, cell, seed
+        self.cell, self.seed = cell, None if seed is None else arguments.count("seed", seed, low=0)
         self.first_probability = arguments.number("true_probability", true_probability, 0, 1)
-        inner = CELLS[cell](units, dtype="float32", name="cell") if isinstance(cell, str) else cell
-        self.step = _Step(vocabulary_size, embedding_size, inner, dtype="float32", name="step")
+        inner = CELLS[cell](self.units, dtype="float32", name="cell") if isinstance(cell, str) else cell
+        self.step = _Step(self.vocabulary_size, self.embedding_size, inner, dtype="float32", name="step")
         self.rnn = keras.layers.RNN(self.step, return_sequences=True, dtype="float32", name="rnn")
         self.rnn.build((None, None, 3))
         start = keras.initializers.Constant(self.first_probability)
         self.true_probability = self.add_weight((), start, trainable=False, dtype="float32", autocast=False, name="true_probability")
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.built = True
 
     def call(self, ids, training=False):
