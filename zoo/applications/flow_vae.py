@@ -221,7 +221,16 @@ class FlowVAE(Model):
 
     @checked
     def beta(self, step: Numbers | None = None):
-        """Weight of the log-joint after so many steps of training (equation 20); by default after those that the model has had."""
+        """Weight of the log-joint after so many steps of training (equation 20); by default after those that the model has had.
+
+        Args:
+            step: one or an array of any shape, at least 0.
+
+        Returns:
+            A float32 tensor of the shape of `step`.
+        """
+        if step is not None:
+            arguments.within("step", np.asarray(step), low=0)
         step = ops.cast(self.steps if step is None else step, "float32")
         return ops.minimum(1.0, 0.01 + step / self.annealing_steps) if self.annealing_steps else ops.ones_like(step)
 

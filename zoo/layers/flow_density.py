@@ -50,6 +50,8 @@ class FlowDensity(keras.layers.Layer):
         self.log_scale = self.add_weight(name="log_scale", shape=(self.dim,), initializer="zeros")
         if flow is not None:
             flow.build((None, self.dim))
+            if flow.parameters.shape[0] != flow.parameter_count(self.dim):
+                raise ValueError(f"`flow` must not have been built for points of other than {self.dim} coordinates. Received: {flow!r}")
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
@@ -78,7 +80,7 @@ class FlowDensity(keras.layers.Layer):
             energy: function from points, a tensor `(batch, dim)`, to energies `(batch,)`, written in `keras.ops`.
             steps: updates.
             batch_size: points drawn for each.
-            optimizer: a Keras optimizer, which is used up; `None` is Adam with a rate that falls from 0.01 to 0 as a cosine.
+            optimizer: a Keras optimizer, which is used up, or the name of one; `None` is Adam with a rate that falls from 0.01 to 0 as a cosine.
             annealing_steps: updates until the energy counts in full: its weight is min(1, 0.01 + t / `annealing_steps`) (equation 20).
                 0 for no annealing, which may lose modes; `None` for half of `steps`.
             verbose: 1 shows a progress bar.
@@ -87,16 +89,14 @@ class FlowDensity(keras.layers.Layer):
             Array `(steps,)`: E[log q + weight * energy] of each batch.
 
         Raises:
-            ValueError: if `energy` is no function, or does not give a number for each point.
+            ValueError: if `energy` is no function, or does not give a number for each point, or `optimizer` is none.
         """
-        if not callable(energy):
-            arguments.refuse("energy", "a function of points", energy)
-        found = ops.shape(energy(ops.zeros((3, self.dim))))
-        if tuple(found) != (3,):
-            raise ValueError(f"`energy` must give shape (batch,) for points (batch, {self.dim}). Received: {tuple(found)} for 3 points")
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, steps))
-        optimizer.build(self.trainable_variables)
+        _check_energy(energy)
+        found = energy(ops.zeros((3, self.dim)))
+        if not ops.is_tensor(found) or tuple(found.shape) != (3,):
+            expected = f"a tensor of shape (batch,) for points (batch, {self.dim})"
+            raise ValueError(f"`energy` must give {expected}. Received: {arguments.shown(found)} for 3 points")
+        optimizer = self._optimizer(optimizer, steps)
         annealing_steps = steps // 2 if annealing_steps is None else annealing_steps
 
         def step(beta):
@@ -118,6 +118,16 @@ class FlowDensity(keras.layers.Layer):
             if verbose:
                 bar.update(t + 1, [("loss", float(losses[-1]))])
         return ops.convert_to_numpy(ops.stack(losses))
+
+    def _optimizer(self, given, steps):
+        """What `fit` updates with, built."""
+        try:
+            rate = keras.optimizers.schedules.CosineDecay(0.01, steps)
+            found = keras.optimizers.Adam(rate) if given is None else keras.optimizers.get(given)
+        except (ValueError, TypeError):
+            arguments.refuse("optimizer", "a Keras optimizer, or the name of one", given)
+        found.build(self.trainable_variables)
+        return found
 
     @checked
     def sample(self, n: Count, seed: Index | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -158,8 +168,11 @@ class FlowDensity(keras.layers.Layer):
             A float.
 
         Raises:
-            ValueError: if `dim` is not 2.
+            ValueError: if `dim` is not 2, `energy` is no function, or `low` is not less than `high`.
         """
+        _check_energy(energy)
+        if low >= high:
+            raise ValueError(f"`low` must be less than `high`. Received: {low}, {high}")
         if self.dim != 2:
             raise ValueError(f"`dim` must be 2 for an integral on a grid. Received: {self.dim}")
         z, log_q = self.sample(samples, seed)
@@ -224,6 +237,11 @@ def log_normalizer(energy, low=-6.0, high=6.0, points=600):
     z = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
     values = ops.convert_to_numpy(ops.logsumexp(-energy(ops.convert_to_tensor(z))))
     return float(values) + 2 * math.log(width)
+
+
+def _check_energy(energy):
+    if not callable(energy):
+        arguments.refuse("energy", "a function of points", energy)
 
 
 def _above_wave(z):

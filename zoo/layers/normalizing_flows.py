@@ -66,7 +66,8 @@ class NormalizingFlow(keras.layers.Layer):
             The new points `(..., dim)`, and the log-determinant of the Jacobian `(...)`.
 
         Raises:
-            ValueError: if parameters are missing, have another size, or are not wanted.
+            ValueError: if parameters are missing, have another size, or are not wanted, or if points have other coordinates than when the
+                flow was built.
         """
         z, steps = self._steps(z, parameters)
         return self._forward(z, steps)
@@ -79,9 +80,10 @@ class NormalizingFlow(keras.layers.Layer):
             parameters: as `call` had them.
 
         Returns:
-            The points before `(..., dim)`, and the log-determinant of the Jacobian of the inverse `(...)`.
+            The points before `(..., dim)`, and the log-determinant of the Jacobian of the inverse `(...)`. Both can be differentiated once.
         """
-        self.build(ops.shape(z))
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        self.build((None, z.shape[-1]))
         z, steps = self._steps(z, parameters)
         z, _ = autodiff.scan(self._step_back, z, [ops.flip(part, 0) for part in steps])
         return z, -self._forward(z, steps)[1]
@@ -110,10 +112,16 @@ class NormalizingFlow(keras.layers.Layer):
         if (parameters is None) == self.amortised:
             expected = "given to an amortised flow" if self.amortised else "None: the flow has weights of its own"
             raise ValueError(f"`parameters` must be {expected}. Received: {parameters}")
-        dim, parameters = z.shape[-1], parameters if self.amortised else self.parameters
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        dim, parameters = z.shape[-1], ops.convert_to_tensor(parameters) if self.amortised else self.parameters
+        self._check_dim(dim)
         size = self.parameter_count(dim)
-        if parameters.shape[-1] != size:
-            raise ValueError(f"`parameters` must have shape (..., {size}). Received: {tuple(parameters.shape)}")
+        if not self.amortised and parameters.shape[0] != size:
+            raise ValueError(f"`z` must have as many coordinates as when the flow was built. Received: {dim}")
+        axes = [[n or 1 for n in a.shape[:-1]][::-1] for a in (z, parameters)]
+        if parameters.shape[-1] != size or any(1 not in pair and pair[0] != pair[1] for pair in zip(*axes)):
+            expected = f"shape (..., {size}), whose first axes go with those of points {tuple(z.shape)}"
+            raise ValueError(f"`parameters` must have {expected}. Received: {tuple(parameters.shape)}")
         parameters = ops.reshape(parameters, (*ops.shape(parameters)[:-1], self.length, size // self.length))
         bounds = np.cumsum(self._sizes(dim))[:-1].tolist()
         parameters = ops.moveaxis(ops.cast(parameters, z.dtype), -2, 0)
@@ -190,7 +198,11 @@ class PlanarFlow(NormalizingFlow):
         # a + (w u) tanh(a + b) = w z_after rises with a = w z_before
         u, w, b, wu = step
         after = _dot(w, z)
-        a = _root(lambda a: a + wu * ops.tanh(a + b) - after, after, ops.abs(wu))
+        a = ops.stop_gradient(_root(lambda a: a + wu * ops.tanh(a + b) - after, after, ops.abs(wu)))
+        # bisection has no derivative: it is that of the implicit function, which a step of Newton's has
+        h = ops.tanh(a + b)
+        newton = (after - a - wu * h) / ops.maximum(ops.stop_gradient(1 + wu * (1 - h * h)), TINY)
+        a = a + newton - ops.stop_gradient(newton)
         z = z - u * ops.tanh(a + b)
         return z, z
 
