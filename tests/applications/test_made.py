@@ -178,6 +178,15 @@ def test_samples_are_of_the_mixture(model):
     assert (model.sample(20) != model.sample(20)).any()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 751, 1000])
+def test_masks_draw_equally_many_samples(monkeypatch, n):
+    """In place of samples come the numbers of the masks that would draw them."""
+    model = made(masks=3)
+    monkeypatch.setattr(model, "_graph", lambda *_: lambda x, given, noise, masks: np.ones_like(x) * masks[:, None, None])
+    counts = np.bincount(model.sample(n, seed=2)[:, 0].astype(int), minlength=3)
+    assert counts.sum() == n and counts.max() - counts.min() <= 1
+
+
 def test_samples_of_one_mask_are_those_of_a_pass_for_each_variable(model):
     mask, noise = 1, RNG.random((6, D)).astype("float32")
     nothing = np.zeros_like(noise)

@@ -394,11 +394,14 @@ class MADE(Model):
         """Rows `(n, dimensions)` whose values are drawn where `given` is 0: groups of one mask each, in one compiled call."""
         rng = np.random.default_rng(self._fresh_seed() if seed is None else seed)
         masks = rng.permutation(self.mask_count) if mask is None else [arguments.count("mask", mask, low=0, high=self.mask_count - 1)]
-        size = min(ROWS, -(-len(x) // len(masks)))
-        groups = -(-len(x) // size)
+        # as many groups for each mask; of more masks than rows the first ones take a row each
+        masks = masks[: len(x)]
+        groups = len(masks) * -(-len(x) // (len(masks) * ROWS))
+        size = -(-len(x) // groups)
         order = rng.permutation(len(x))
-        # the last group is filled up with rows that are dropped again
-        rows = np.resize(order, groups * size)
+        # dealt out in turns, so that groups differ by one row at most; rows of a second round fill up and are dropped again
+        places = np.arange(groups * size).reshape(size, groups).T.ravel()
+        rows = order[places % len(x)]
         noise = rng.random((groups * size, self.dimensions), "float32")
 
         def fill(*arrays):
@@ -408,7 +411,7 @@ class MADE(Model):
         arrays = [a.reshape(shape) for a in (x[rows], given[rows], noise)]
         found = self._graph(("fill", observed_first), fill)(*arrays, np.resize(masks, groups).astype("int32"))
         filled = np.empty_like(x)
-        filled[order] = ops.convert_to_numpy(found).reshape(-1, self.dimensions)[: len(x)]
+        filled[rows[places < len(x)]] = ops.convert_to_numpy(found).reshape(-1, self.dimensions)[places < len(x)]
         return filled
 
     def _fresh_seed(self):

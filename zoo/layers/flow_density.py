@@ -80,7 +80,8 @@ class FlowDensity(keras.layers.Layer):
             energy: function from points, a tensor `(batch, dim)`, to energies `(batch,)`, written in `keras.ops`.
             steps: updates.
             batch_size: points drawn for each.
-            optimizer: a Keras optimizer, which is used up, or the name of one; `None` is Adam with a rate that falls from 0.01 to 0 as a cosine.
+            optimizer: a Keras optimizer, which is used up, or the name of one; `None` is Adam with a rate that falls from 0.01 to 0 as a
+                cosine.
             annealing_steps: updates until the energy counts in full: its weight is min(1, 0.01 + t / `annealing_steps`) (equation 20).
                 0 for no annealing, which may lose modes; `None` for half of `steps`.
             verbose: 1 shows a progress bar.
