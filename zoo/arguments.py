@@ -350,8 +350,8 @@ def checked(verb: Verb) -> Verb:
 
 
 def check_call(verb, *args, **kwargs):
-    """Refuse what `verb` would refuse, for what is done before it is called."""
-    _check_bound(expectations(verb), inspect.signature(verb).bind(*args, **kwargs))
+    """Refuse what `verb` would refuse, for what is done before it is called; gives the arguments of the call, `self` too, by name."""
+    return dict(_check_bound(expectations(verb), inspect.signature(verb).bind(*args, **kwargs)).arguments)
 
 
 def _check_bound(expected, bound):

@@ -176,12 +176,13 @@ class GMMN(LatentGenerator):
         Raises:
             ValueError: if that is so and `x` is no array.
         """
-        arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+        given = arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
         if self.encoder is not None and not float(ops.convert_to_numpy(self.pretrained)):
             if is_stream(x):
                 raise ValueError(f"`x` must be an array, or call `pretrain` first. Received: {arguments.shown(x)}")
-            kept = int(len(x) * (1 - (kwargs.get("validation_split") or 0.0)))
-            self.pretrain(self.prepared(x)[0][:kept], verbose=kwargs.get("verbose", "auto"))
+            images = self.prepared(x)[0]
+            kept = int(len(images) * (1 - given.get("validation_split", 0.0)))
+            self.pretrain(images[:kept], verbose=given.get("verbose", "auto"))
         return super().fit(x, y, *args, **kwargs)
 
     @checked
