@@ -126,6 +126,11 @@ def test_weights_of_classes_need_targets(toy):
     for weights in ({}, {"sample_weight": np.ones(4)}):
         with pytest.raises(ValueError, match="`class_weight` must be None without targets. Received"):
             Alone().fit(X, class_weight={0: 1.0, 1: 2.0}, verbose=0, **weights)
+    with pytest.raises(ValueError, match="`y` must be None or numbers"):
+        Alone().fit(X, ["a", "b", "c", "d"], verbose=0)
+    Alone().fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="`sample_weight` must be an array"):
+        toy().fit(X, Y, sample_weight=1.0, verbose=0)
 
 
 def test_rows_of_inputs_targets_and_weights_are_equal(toy):
