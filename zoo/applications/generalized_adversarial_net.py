@@ -128,6 +128,10 @@ class GeneralizedAdversarialNet(LatentGenerator):
             judged, outputs = _shapes("discriminator", self.discriminator, "samples")
             if outputs != (1,):
                 raise ValueError(f"`discriminator` must give one logit (batch, 1). Received: {(None, *outputs)}")
+            if getattr(self.discriminator.layers[-1], "activation", None) is keras.activations.sigmoid:
+                raise ValueError(
+                    "`discriminator` must give a logit, which the loss makes a probability. Received: one that ends in a sigmoid"
+                )
             if self.generator is not None and judged != shape:
                 raise ValueError(f"`discriminator` must take what the generator gives, {shape}. Received: one that takes {judged}")
             shape = judged
