@@ -24,8 +24,8 @@ class HalfLabelledModel(Model):
         Args:
             x: array `(n, ...)`; a `HalfLabelled`; or another dataset, whose batches pass as one.
             y: labels `(n,)`, -1 for an unlabelled sample.
-            *args: further ones of `zoo.Model.fit`, in its order. Where labels lack, `batch_size` is that of a batch of which at most half are
-                labelled, by default the method's, and `validation_split` is refused.
+            *args: further ones of `zoo.Model.fit`, in its order. Where labels lack, at most half of a batch are labelled, `batch_size` is
+                by default the method's, and `validation_split` is refused.
             **kwargs: the same by name.
 
         Returns:
