@@ -328,7 +328,7 @@ class MADE(Model):
         """Draw missing values (order-agnostic training).
 
         Args:
-            x: array `(n, dimensions)` of 0 and 1, in missing places as well, where it does not matter which: `np.nan_to_num` for data with NaN.
+            x: array `(n, dimensions)` of 0 and 1, in missing places as well, no matter which (`np.nan_to_num` for data with NaN).
             missing: bool array `(n, dimensions)`, or `(dimensions,)` for all rows.
             observed_first: whether each row gets an ordering in which its observed variables come first, so that draws depend on all of
                 them and are exact. By default where training drew a new ordering for each batch (`masks=None`, `ordering="agnostic"`);
