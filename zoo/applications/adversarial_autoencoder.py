@@ -27,16 +27,15 @@ Differences from the paper:
 6. Where labels lack in the supervised form, the decoder gets zeros; the paper has all labels there.
 """
 
-from typing import Annotated, Any
-
 import keras
 import numpy as np
 from keras import layers, ops
 from scipy import stats
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, checked
+from zoo.arguments import Count, Flag, Index, Inputs, Numbers, checked
 from zoo.families.half_labelled import HalfLabelledModel
+from zoo.families.latent_generator import Latent
 from zoo.layers.priors import MixturePrior, Prior, SwissRollPrior, gaussian_prior, star_prior
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy, mixture_mean_discrepancy
 from zoo.model import Field
@@ -56,8 +55,6 @@ PRIORS = ("gaussian", "star", "swiss_roll")
 WEIGHTS = {"adversarial": 1.0, "mmd": 300.0}
 # bandwidths in units of the mean squared distance of two draws of the prior, and for probabilities of classes
 BANDWIDTHS, OF_CLASSES = (0.125, 0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0)
-
-Latent = Annotated[Any, Described("latent_fields", "z")]
 
 
 class AdversarialAutoencoder(HalfLabelledModel):

@@ -19,8 +19,6 @@ Differences from the paper:
 """
 
 import math
-from functools import cached_property
-from typing import Annotated, Any
 
 import keras
 import numpy as np
@@ -28,7 +26,8 @@ from keras import layers, ops
 from scipy import special
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, Verbose, checked
+from zoo.arguments import Count, Flag, Index, Inputs, Numbers, Verbose, checked
+from zoo.families.latent_generator import Latent
 from zoo.layers.normalizing_flows import Coupling, PlanarFlow, RadialFlow
 from zoo.model import Field, Model
 
@@ -36,8 +35,6 @@ FLOWS = ("planar", "radial", "nice_orthogonal", "nice_permutation")
 # draws of a posterior that verbs hold at a time, for one image and for a batch of them
 DRAWS, ROWS = 250, 2000
 LOG_2_PI = math.log(2 * math.pi)
-
-Latent = Annotated[Any, Described("latent_fields", "z")]
 
 
 class FlowVAE(Model):
@@ -273,7 +270,7 @@ class FlowVAE(Model):
         """
         z = np.empty((len(x), samples, self.latent_dim), "float32")
         log_q = np.empty((len(x), samples), "float32")
-        for rows, columns, found in self._batches(self._place, x, samples, seed, verbose):
+        for rows, columns, found in self._batches("place", self._placed, x, samples, seed, verbose):
             z[rows, columns], log_q[rows, columns] = found
         return z, log_q
 
@@ -281,7 +278,8 @@ class FlowVAE(Model):
     def decode(self, z: Latent) -> np.ndarray:
         """Probabilities of white pixels for codes `z` `(n, latent_dim)`: float32 `(n, input_dim)`."""
         z = self.latent_fields()[0].convert(z).astype("float32")
-        return np.concatenate([ops.convert_to_numpy(self._show(z[i : i + ROWS])) for i in range(0, len(z), ROWS)])
+        run = self._graph("decode", lambda z: ops.sigmoid(self.decoder(z)))
+        return autodiff.in_batches(run, [z], ROWS)[0]
 
     @checked
     def reconstruct(self, x: Inputs, seed: Index | None = None) -> np.ndarray:
@@ -326,7 +324,7 @@ class FlowVAE(Model):
             Array `(n,)`; its mean over images is what papers report.
         """
         total = np.zeros(len(x))
-        for rows, _, (weights,) in self._batches(self._weigh, x, samples, seed, verbose):
+        for rows, _, (weights,) in self._batches("weigh", self._weighed, x, samples, seed, verbose):
             total[rows] -= weights.sum(axis=1, dtype="float64")
         return total / samples
 
@@ -346,7 +344,7 @@ class FlowVAE(Model):
             Array `(n,)`.
         """
         total = np.full(len(x), -np.inf)
-        for rows, _, (weights,) in self._batches(self._weigh, x, samples, seed, verbose):
+        for rows, _, (weights,) in self._batches("weigh", self._weighed, x, samples, seed, verbose):
             total[rows] = np.logaddexp(total[rows], special.logsumexp(weights.astype("float64"), axis=1))
         return total - math.log(samples)
 
@@ -363,9 +361,9 @@ class FlowVAE(Model):
 
     # --- batches of images and draws ---
 
-    def _batches(self, run, x, samples, seed, verbose):
-        """Rows, columns and results of `run(pixels, noise)`, of the same shapes each time, for parts of the images and of the draws."""
-        x, rng = np.asarray(x), self._generator(seed)
+    def _batches(self, key, function, x, samples, seed, verbose):
+        """Rows, columns and results of `function(pixels, noise)`, always of the same shapes, for parts of the images and of the draws."""
+        x, rng, run = np.asarray(x), self._generator(seed), self._graph(key, function)
         width = min(samples, DRAWS)
         height = min(len(x), ROWS // width)
         firsts = [(i, j) for i in range(0, len(x), height) for j in range(0, samples, width)]
@@ -382,23 +380,13 @@ class FlowVAE(Model):
         """NumPy's, from `seed` or from the model's own."""
         return np.random.default_rng(ops.convert_to_numpy(self.seed_generator.next()) if seed is None else seed)
 
-    @cached_property
-    def _place(self):
-        def place(x, noise):
-            drawn = self._draw(x, noise)
-            return [drawn["z"], drawn["log_q"]]
+    def _placed(self, x, noise):
+        """Codes `(images, draws, latent_dim)` and their log-densities `(images, draws)`."""
+        drawn = self._draw(x, noise)
+        return [drawn["z"], drawn["log_q"]]
 
-        return autodiff.compiled(place, self)
-
-    @cached_property
-    def _weigh(self):
-        def weigh(x, noise):
-            drawn = self._draw(x, noise)
-            log_prior, log_pixels = self._log_joint(x[:, None], drawn)
-            return [log_prior + log_pixels - drawn["log_q"]]
-
-        return autodiff.compiled(weigh, self)
-
-    @cached_property
-    def _show(self):
-        return autodiff.compiled(lambda z: ops.sigmoid(self.decoder(z)), self)
+    def _weighed(self, x, noise):
+        """Log-weights of the draws `(images, draws)`: of the joint, less those of the posterior."""
+        drawn = self._draw(x, noise)
+        log_prior, log_pixels = self._log_joint(x[:, None], drawn)
+        return [log_prior + log_pixels - drawn["log_q"]]
