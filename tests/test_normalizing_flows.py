@@ -52,7 +52,7 @@ def test_log_determinants_are_those_of_autodiff(cls, options, dim):
 @pytest.mark.parametrize("cls, options", FLOWS)
 def test_inverses(cls, options, scale, dim):
     if cls is Coupling and dim == 1:
-        with pytest.raises(ValueError, match="`z` must have at least two coordinates"):
+        with pytest.raises(ValueError, match="`z` must have at least 2 coordinates"):
             flow_with(cls, dim, **options)
         return
     flow, _ = flow_with(cls, dim, scale=scale, **options)

@@ -73,8 +73,8 @@ class AdversarialAutoencoder(HalfLabelledModel):
         label_to: in the supervised form `"discriminator"`, `"decoder"` or `"both"`.
         cluster_heads: the decoder takes the sum of the code and of a point that its class has (section 7), not code and class.
         head_distance: two of these points that are closer push each other apart.
-        regularizer: `"adversarial"` or `"mmd"`, which is exact in a Gaussian or a mixture of them; where labels choose the part of the prior,
-            and for other priors, it compares codes with as many draws.
+        regularizer: `"adversarial"` or `"mmd"`, which is exact in a Gaussian or a mixture of them; where labels choose the part of the
+            prior, and for other priors, it compares codes with as many draws.
         regularizer_weight: of the regulariser beside the reconstruction, half the squared error of an image; `None`: 1, or 300 for MMD.
         label_weight: of the cross-entropy of known labels.
         bandwidths: of MMD's kernels, in units of the mean squared distance of two draws of the prior.

@@ -42,6 +42,9 @@ class NormalizingFlow(keras.layers.Layer):
         ValueError: if `length` is not positive.
     """
 
+    # coordinates that points must have
+    least_dim = 1
+
     def __init__(self, length=1, amortised=False, **kwargs):
         super().__init__(**kwargs)
         self.length, self.amortised = arguments.count("length", length), arguments.flag("amortised", amortised)
@@ -50,7 +53,8 @@ class NormalizingFlow(keras.layers.Layer):
         """Make the weights, `(parameter_count(dim),)`, unless the flow is amortised."""
         if self.built:
             return
-        self._check_dim(z_shape[-1])
+        if z_shape[-1] < self.least_dim:
+            raise ValueError(f"`z` must have at least {self.least_dim} coordinates. Received: {z_shape[-1]}")
         if not self.amortised:
             shape = (self.parameter_count(z_shape[-1]),)
             self.parameters = self.add_weight(name="parameters", shape=shape, initializer=self.initial_parameters)
@@ -114,7 +118,6 @@ class NormalizingFlow(keras.layers.Layer):
             raise ValueError(f"`parameters` must be {expected}. Received: {parameters}")
         z = ops.convert_to_tensor(z, self.compute_dtype)
         dim, parameters = z.shape[-1], ops.convert_to_tensor(parameters) if self.amortised else self.parameters
-        self._check_dim(dim)
         size = self.parameter_count(dim)
         if not self.amortised and parameters.shape[0] != size:
             raise ValueError(f"`z` must have as many coordinates as when the flow was built. Received: {dim}")
@@ -127,9 +130,6 @@ class NormalizingFlow(keras.layers.Layer):
         parameters = ops.moveaxis(ops.cast(parameters, z.dtype), -2, 0)
         parts = self._constrained(*ops.split(parameters, bounds, axis=-1))
         return z + ops.zeros_like(parts[0][0, ..., :1]), [*parts, *self._constants(dim)]
-
-    def _check_dim(self, dim):
-        """Raise for points that the flow cannot take."""
 
     def _constrained(self, *parts):
         """What makes any numbers the parameters of invertible steps."""
@@ -198,7 +198,11 @@ class PlanarFlow(NormalizingFlow):
         # a + (w u) tanh(a + b) = w z_after rises with a = w z_before
         u, w, b, wu = step
         after = _dot(w, z)
-        a = ops.stop_gradient(_root(lambda a: a + wu * ops.tanh(a + b) - after, after, ops.abs(wu)))
+
+        def excess(a):
+            return a + wu * ops.tanh(a + b) - after
+
+        a = ops.stop_gradient(_root(excess, after, ops.abs(wu)))
         # bisection has no derivative: it is that of the implicit function, which a step of Newton's has
         h = ops.tanh(a + b)
         newton = (after - a - wu * h) / ops.maximum(ops.stop_gradient(1 + wu * (1 - h * h)), TINY)
@@ -278,6 +282,9 @@ class Coupling(NormalizingFlow):
         ValueError: if an argument is none of these, or points have fewer than two coordinates.
     """
 
+    # which couple
+    least_dim = 2
+
     def __init__(self, length=1, amortised=False, units=2, mixing="orthogonal", seed=0, **kwargs):
         super().__init__(length, amortised, **kwargs)
         self.mixing = arguments.one_of("mixing", mixing, MIXINGS)
@@ -286,10 +293,6 @@ class Coupling(NormalizingFlow):
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), "units": self.units, "mixing": self.mixing, "seed": self.seed}
-
-    def _check_dim(self, dim):
-        if dim < 2:
-            raise ValueError(f"`z` must have at least two coordinates, which couple. Received: {dim}")
 
     def _sizes(self, dim):
         kept = dim // 2
