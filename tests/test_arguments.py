@@ -69,6 +69,14 @@ def test_numbers():
         arguments.numbers("z", [1.0], rank=2)
 
 
+def test_counts():
+    assert arguments.counts("units", np.array([3, 4.0])) == (3, 4)
+    assert arguments.counts("units", [], empty=True) == ()
+    for bad in ((), 3, "34", None, (3, 0), (3, 1.5), [[3]], {3}):
+        with pytest.raises(ValueError, match="`units` must be"):
+            arguments.counts("units", bad)
+
+
 def test_messages_are_short():
     assert len(arguments.shown(list(range(1000)))) < 120
     assert "array of shape (2, 3)" in arguments.shown(np.zeros((2, 3)))

@@ -105,3 +105,27 @@ def test_binarized_pixels():
     assert datasets.binarized(np.array([0.0, 1.0])).tolist() == [0, 1]
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         datasets.binarized(5 * images)
+
+
+A, B, COINS = np.arange(24.0).reshape(8, 3) % 5, np.arange(21.0).reshape(7, 3) % 4, np.full(4, 0.25)
+CALLS = (
+    (metrics.parzen_log_likelihood, {"samples": A, "x": B, "sigma": 0.2}),
+    (metrics.parzen_bandwidth, {"samples": A, "x": B, "sigmas": (0.1, 0.2)}),
+    (metrics.frechet_distance, {"real": A, "generated": B}),
+    (metrics.classifier_score, {"probabilities": np.full((5, 4), 0.25)}),
+    (metrics.mode_coverage, {"samples": A, "centres": B, "radius": 0.2}),
+    (metrics.wasserstein_distance, {"x": A[:7], "y": B}),
+    (metrics.cluster_labels, {"probabilities": A, "labels": np.arange(8)}),
+    (metrics.precision_recall, {"real": A, "generated": B, "neighbours": 3}),
+    (metrics.jensen_shannon_divergence, {"p": COINS, "q": COINS, "pi": 0.5}),
+)
+WRONG = ("x", None, -1, (), (1, "a"), object(), np.nan, {}, np.full((8, 3), np.nan), np.zeros((0, 3)), np.array([["a"] * 3] * 8), True)
+
+
+@pytest.mark.parametrize("metric, call", CALLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_wrong_arguments_are_refused_by_name(metric, call):
+    metric(**call)
+    for name in call:
+        for value in WRONG:
+            with pytest.raises(ValueError, match=f"`{name}`"):
+                metric(**{**call, name: value})

@@ -174,6 +174,13 @@ def test_refusals():
         ({"bandwidths": "mean"}, "bandwidths"),
         ({"block": 0}, "block"),
         ({"x": x[:1], "unbiased": True}, "x"),
+        ({"x": x[:0]}, "x"),
+        ({"y": y[:0]}, "y"),
+        ({"x": None}, "x"),
+        ({"y": np.array([["a", "b", "c"]])}, "y"),
+        ({"x": np.full((4, 3), np.nan)}, "x"),
+        ({"x_weight": np.ones(3)}, "x_weight"),
+        ({"x_weight": -np.ones(len(x))}, "x_weight"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             losses.maximum_mean_discrepancy(**{"x": x, "y": y, **arguments})

@@ -115,6 +115,24 @@ def test_whole_floats_are_converted_and_large_ones_refused():
         field.convert([[1, 2], [1]])
 
 
+def test_weights_of_classes_need_targets(toy):
+    class Alone(toy):
+        def target_fields(self):
+            return []
+
+        def objective(self, x, y, y_pred, sample_weight, training):
+            return keras.ops.mean(y_pred)
+
+    for weights in ({}, {"sample_weight": np.ones(4)}):
+        with pytest.raises(ValueError, match="`class_weight` must be None without targets. Received"):
+            Alone().fit(X, class_weight={0: 1.0, 1: 2.0}, verbose=0, **weights)
+    with pytest.raises(ValueError, match="`y` must be None or numbers"):
+        Alone().fit(X, ["a", "b", "c", "d"], verbose=0)
+    Alone().fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="`sample_weight` must be an array"):
+        toy().fit(X, Y, sample_weight=1.0, verbose=0)
+
+
 def test_rows_of_inputs_targets_and_weights_are_equal(toy):
     model = toy()
     for kwargs, name in (({"y": Y[:3]}, "label"), ({"y": Y, "sample_weight": np.ones(3)}, "sample_weight")):

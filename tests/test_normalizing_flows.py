@@ -52,7 +52,7 @@ def test_log_determinants_are_those_of_autodiff(cls, options, dim):
 @pytest.mark.parametrize("cls, options", FLOWS)
 def test_inverses(cls, options, scale, dim):
     if cls is Coupling and dim == 1:
-        with pytest.raises(ValueError, match="`z` must have at least two coordinates"):
+        with pytest.raises(ValueError, match="`z` must have at least 2 coordinates"):
             flow_with(cls, dim, **options)
         return
     flow, _ = flow_with(cls, dim, scale=scale, **options)
@@ -62,6 +62,28 @@ def test_inverses(cls, options, scale, dim):
     size = np.abs(ops.convert_to_numpy(there)).max()
     np.testing.assert_allclose(back, z, atol=2e-4 * max(1, size))
     np.testing.assert_allclose(log_back, -ops.convert_to_numpy(log_det), atol=5e-3)
+
+
+@pytest.mark.parametrize("cls, options", FLOWS)
+def test_derivatives_of_inverses(cls, options):
+    """With respect to points the inverse Jacobian, to parameters differences: a likelihood can be climbed through them."""
+    dim = 3
+    flow, parameters = flow_with(cls, dim, length=2, scale=0.8, amortised=True, **options)
+    z = RNG.normal(size=(4, dim)).astype("float32")
+    there = flow(z, parameters)[0]
+    jacobian = autodiff.jacobian(lambda x: flow(x[0], parameters)[0], [z], dim)[0]
+    found = autodiff.jacobian(lambda x: flow.inverse(x[0], parameters)[0], [there], dim)[0]
+    np.testing.assert_allclose(found, np.linalg.inv(ops.convert_to_numpy(jacobian)), rtol=2e-3, atol=2e-3)
+
+    def density(parameters):
+        back, log_det = flow.inverse(there, parameters)
+        return ops.sum(log_det) - 0.5 * ops.sum(back**2)
+
+    slopes = ops.convert_to_numpy(autodiff.grad(density, parameters))
+    for i in range(len(parameters)):
+        step = np.where(np.arange(len(parameters)) == i, 0.01, 0).astype("float32")
+        difference = (float(density(parameters + step)) - float(density(parameters - step))) / 0.02
+        assert slopes[i] == pytest.approx(difference, rel=0.05, abs=0.03)
 
 
 def test_planar_steps_are_the_papers():
@@ -203,11 +225,20 @@ def test_refusals():
         (lambda: PlanarFlow()(np.zeros((2, 3)), np.zeros((2, 7))), "parameters"),
         (lambda: PlanarFlow(amortised=True)(np.zeros((2, 3))), "parameters"),
         (lambda: PlanarFlow(amortised=True)(np.zeros((2, 3)), np.zeros((2, 6))), "parameters"),
+        (lambda: PlanarFlow(amortised=True)(np.zeros((5, 3)), np.zeros((2, 7))), "parameters"),
+        (lambda: flow_with(PlanarFlow, 3)[0](np.zeros((2, 4))), "z"),
+        (lambda: flow_with(RadialFlow, 3)[0].inverse(np.zeros((2, 4))), "z"),
+        (lambda: FlowDensity(flow_with(PlanarFlow, 3)[0]), "flow"),
+        (lambda: FlowDensity().divergence("ring"), "energy"),
+        (lambda: FlowDensity().divergence(fd.ring_energy, low=3, high=-3), "low"),
         (lambda: FlowDensity(dim=0), "dim"),
         (lambda: FlowDensity(PlanarFlow(amortised=True)), "flow"),
         (lambda: FlowDensity("planar"), "flow"),
         (lambda: FlowDensity().fit(3), "energy"),
         (lambda: FlowDensity().fit(lambda z: z), "energy"),
+        (lambda: FlowDensity().fit(lambda z: np.sum(ops.convert_to_numpy(z), 1)), "energy"),
+        (lambda: FlowDensity().fit(fd.ring_energy, optimizer=5), "optimizer"),
+        (lambda: FlowDensity().fit(fd.ring_energy, optimizer="no such"), "optimizer"),
         (lambda: FlowDensity().fit(fd.ring_energy, steps=0), "steps"),
         (lambda: FlowDensity().sample(0), "n"),
         (lambda: FlowDensity().log_prob(np.zeros((3, 3))), "z"),
@@ -215,6 +246,22 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             make()
+
+
+@pytest.mark.parametrize("cls, options", FLOWS)
+def test_points_of_any_kind(cls, options):
+    flow, _ = flow_with(cls, 3, **options)
+    z = RNG.integers(-2, 3, (4, 3))
+    expected = numpy(flow(z.astype("float32")))
+    for found in (flow(z), flow(z.astype("float64")), [np.stack(rows) for rows in zip(*(numpy(flow(row)) for row in z))]):
+        for one, other in zip(numpy(found), expected):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(flow.inverse(expected[0].tolist())[0], z, atol=1e-3)
+    np.testing.assert_allclose(flow.inverse(expected[0].astype("float64"))[0], z, atol=1e-3)
+
+
+def test_optimizers_by_name():
+    assert FlowDensity().fit(fd.ring_energy, steps=2, optimizer="sgd", verbose=0).shape == (2,)
 
 
 # --- densities ---

@@ -49,7 +49,7 @@ def test_true_tokens_go_through_a_plain_network_of_keras(cell):
 @pytest.mark.parametrize("cell", ["gru", "lstm", "stacked"])
 def test_a_loop_over_the_cell(cell):
     """One sequence, one place at a time: what is read is the true token or the layer's own, by the coins."""
-    own = keras.layers.StackedRNNCells([keras.layers.GRUCell(3), keras.layers.GRUCell(4)]) if cell == "stacked" else cell
+    own = keras.layers.StackedRNNCells([keras.layers.GRUCell(3), keras.layers.LSTMCell(4)]) if cell == "stacked" else cell
     layer = layer_of(own)
     ids = RNG.integers(0, SYMBOLS, (6, LENGTH))
     true, draws = (RNG.random(ids.shape) < 0.5).astype("float32"), RNG.random(ids.shape).astype("float32")

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 
 from zoo import autodiff
 from zoo.layers import KSparse, LifetimeSparsity, SpatialSparsity
@@ -106,9 +106,28 @@ def test_a_graph_with_any_batch_size():
         assert (ops.convert_to_numpy(graph(x[:n], training=True)) != 0).sum() == n // 2 * 2
 
 
-@pytest.mark.parametrize(
-    "make, name", [(lambda: LifetimeSparsity(0), "rate"), (lambda: LifetimeSparsity(2), "rate"), (lambda: KSparse(0), "k")]
-)
-def test_wrong_arguments(make, name):
+@pytest.mark.parametrize("layer", [LifetimeSparsity(0.5), KSparse(3)], ids=lambda layer: layer.name)
+def test_training_where_neither_batch_nor_image_has_a_known_size(layer):
+    """The last batch of `fit` is smaller than the others, so that TensorFlow compiles for any size."""
+    image = keras.Input((None, None, 2))
+    network = keras.Model(image, layers.Conv2D(2, 3, padding="same")(layer(layers.Conv2D(4, 3, padding="same")(image))))
+    network.compile("adam", "mse")
+    x = RNG.normal(size=(5, 4, 3, 2)).astype("float32")
+    assert np.isfinite(network.fit(x, x, batch_size=2, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize("layer, name", [(LifetimeSparsity, "rate"), (KSparse, "k")])
+@pytest.mark.parametrize("value", [0, -1, "x", None, (1,), float("nan"), float("inf"), {}])
+def test_wrong_arguments(layer, name, value):
     with pytest.raises(ValueError, match=f"`{name}` must"):
-        make()
+        layer(value)
+
+
+def test_other_wrong_arguments():
+    with pytest.raises(ValueError, match="`rate` must"):
+        LifetimeSparsity(2)
+    with pytest.raises(ValueError, match="`k` must"):
+        KSparse(1.5)
+    with pytest.raises(ValueError, match="`inputs` must"):
+        SpatialSparsity()(np.zeros((2, 3, 4), "float32"), training=True)
+    assert KSparse(2.0).k == 2

@@ -59,6 +59,11 @@ def count(name, value, low=1, high=LARGEST_INT):
     return int(found)
 
 
+def counts(name, value, empty=False):
+    """`value`, such as the sizes of layers, as a tuple of whole numbers that are at least 1; refuses none at all unless `empty`."""
+    return tuple(count(name, size) for size in listed(name, value, "a list of whole numbers", empty))
+
+
 def number(name, value, low=None, high=None, above=None):
     """`value` as a finite `float` that float32 can hold, from `low` to `high`, or more than `above`."""
     found = _scalar(name, value)
@@ -345,8 +350,8 @@ def checked(verb: Verb) -> Verb:
 
 
 def check_call(verb, *args, **kwargs):
-    """Refuse what `verb` would refuse, for what is done before it is called."""
-    _check_bound(expectations(verb), inspect.signature(verb).bind(*args, **kwargs))
+    """Refuse what `verb` would refuse, for what is done before it is called; gives the arguments of the call, `self` too, by name."""
+    return dict(_check_bound(expectations(verb), inspect.signature(verb).bind(*args, **kwargs)).arguments)
 
 
 def _check_bound(expected, bound):

@@ -328,6 +328,8 @@ class Model(keras.Model):
 
         Targets are checked while the loss is the paper's; another loss may take other targets.
         """
+        if class_weight is not None and y is None and not is_stream(x):
+            raise ValueError(f"`class_weight` must be None without targets. Received: {class_weight}")
         x, y = self._for_training(x, y, sample_weight)
         if batch_size is None and not is_stream(x):
             batch_size = self.default_batch_size
@@ -406,6 +408,12 @@ class Model(keras.Model):
         """`prepared`, with targets where the paper's loss needs them, and with weights that are finite numbers."""
         is_single = sample_weight is not None and not isinstance(sample_weight, (dict, list))
         weights = arguments.numbers("sample_weight", sample_weight) if is_single else None
+        if weights is not None and not weights.ndim:
+            arguments.refuse("sample_weight", "an array with a weight for each row", sample_weight)
+        is_ignored = y is not None and self._auto_loss and not self.target_fields() and not is_stream(x)
+        if is_ignored and arguments.as_array("y", y).dtype.kind not in "fiub":
+            # Keras makes tensors of them all the same
+            arguments.refuse("y", "None or numbers, since the method learns without targets", y)
         missing = [field.name for field in self.target_fields() if not field.optional]
         if self._auto_loss and missing and y is None and not is_stream(x):
             raise ValueError(f"`y` must be given, with {missing}. Received: None")

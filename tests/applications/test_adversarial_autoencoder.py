@@ -334,6 +334,15 @@ def test_an_own_prior_is_saved_with_the_model(tmp_path):
     np.testing.assert_allclose(again.encode(X), model.encode(X), rtol=1e-5)
 
 
+def test_arguments_of_fit_by_place():
+    """As in Keras: targets, batch size, epochs, verbosity."""
+    for form, labels in (("unsupervised", None), ("semi_supervised", Y), ("semi_supervised", np.abs(Y))):
+        model = small(form=form)
+        assert len(model.fit(X, labels, 4, 2, 0).epoch) == 2
+    with pytest.raises(ValueError, match="`validation_split`.*Received: 0.5"):
+        small(form="semi_supervised").fit(X, Y, 4, 1, 0, None, 0.5)
+
+
 def test_refusals():
     for arguments, name in (
         ({"form": "other"}, "form"),

@@ -290,3 +290,5 @@ def test_refusals(model, tmp_path):
         SampleGrid(tmp_path, every=0)
     with pytest.raises(ValueError, match="`columns`"):
         sample_grid.tile(np.zeros((5, 2, 2, 1)), 2)
+    with pytest.raises(ValueError, match="`images` must have shape"):
+        sample_grid.tile(np.zeros((4, 784)), 2)

@@ -240,6 +240,8 @@ def test_refusals():
         for verb in (model.encode, model.log_likelihood, model.free_energy, model.reconstruct, lambda x: model.fit(x, verbose=0)):
             with pytest.raises(ValueError, match="`pixels`.*Received"):
                 verb(bad)
+    with pytest.raises(ValueError, match="`step`"):
+        model.beta(-5)
     with pytest.raises(ValueError, match="`samples`"):
         model.log_likelihood(X, samples=0)
     with pytest.raises(ValueError, match="`z`.*Received"):

@@ -320,6 +320,8 @@ def test_refusals():
         ({"generator": keras.Sequential([layers.Dense(3)])}, "generator"),
         ({"discriminator": keras.Model(z, layers.Dense(2)(z)), "generator": None}, "discriminator"),
         ({"discriminator": wrong}, "discriminator"),
+        ({"discriminator": keras.Sequential([keras.Input((4,)), layers.Dense(1, "sigmoid")])}, "discriminator"),
+        ({"discriminator": keras.Sequential([keras.Input((4,)), layers.Dense(1), layers.Activation("sigmoid")])}, "discriminator"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             small(**arguments)

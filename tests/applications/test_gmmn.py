@@ -230,6 +230,16 @@ def test_verbs_against_numpy(kind):
     assert set(model.signatures()) == ({"serve", "encode", "decode"} if model.encoder else {"serve"})
 
 
+def test_the_auto_encoder_learns_without_validation_images_however_they_are_asked_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(GMMN, "pretrain", lambda self, images, verbose: seen.append((len(images), verbose)))
+    for call in ({"verbose": 0, "validation_split": 0.25}, {}):
+        small().fit(X[:8], **call) if call else small().fit(X[:8], None, 4, 1, 0, None, 0.25)
+    assert seen == [(6, 0), (6, 0)]
+    with pytest.raises(ValueError, match="`image` must be an array. Received: None"):
+        small().fit()
+
+
 def test_refusals():
     for arguments, name in (
         ({"data_shape": ()}, "data_shape"),
@@ -242,6 +252,8 @@ def test_refusals():
         ({"bandwidths": ()}, "bandwidths"),
         ({"bandwidths": (1.0, 0.0)}, "bandwidths"),
         ({"bandwidths": "mean"}, "bandwidths"),
+        ({"bandwidths": (np.nan,)}, "bandwidths"),
+        ({"bandwidths": 2.0}, "bandwidths"),
     ):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
             small(**arguments)

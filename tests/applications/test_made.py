@@ -178,6 +178,15 @@ def test_samples_are_of_the_mixture(model):
     assert (model.sample(20) != model.sample(20)).any()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 751, 1000])
+def test_masks_draw_equally_many_samples(monkeypatch, n):
+    """In place of samples come the numbers of the masks that would draw them."""
+    model = made(masks=3)
+    monkeypatch.setattr(model, "_graph", lambda *_: lambda x, given, noise, masks: np.ones_like(x) * masks[:, None, None])
+    counts = np.bincount(model.sample(n, seed=2)[:, 0].astype(int), minlength=3)
+    assert counts.sum() == n and counts.max() - counts.min() <= 1
+
+
 def test_samples_of_one_mask_are_those_of_a_pass_for_each_variable(model):
     mask, noise = 1, RNG.random((6, D)).astype("float32")
     nothing = np.zeros_like(noise)
@@ -324,11 +333,50 @@ def test_it_learns_a_distribution():
         ({"ordering": "raster"}, "ordering"),
         ({"connectivity": "none"}, "connectivity"),
         ({"ordering": "natural", "connectivity": "fixed", "masks": 4}, "masks"),
+        ({"dimensions": 2.5}, "dimensions"),
+        ({"units": 4}, "units"),
+        ({"units": "4"}, "units"),
+        ({"masks": "many"}, "masks"),
+        ({"ensemble": None}, "ensemble"),
+        ({"direct": "yes"}, "direct"),
+        ({"conditioning": 1}, "conditioning"),
+        ({"activation": "no such"}, "activation"),
+        ({"activation": 3}, "activation"),
+        ({"activation": "softmax"}, "activation"),
+        ({"activation": "log_softmax"}, "activation"),
+        ({"activation": "glu"}, "activation"),
+        ({"activation": lambda x: x}, "activation"),
     ],
 )
 def test_refused_arguments(config, name):
     with pytest.raises(ValueError, match=f"`{name}`"):
         MADE(**{"dimensions": D, "units": (4,), **config})
+
+
+@keras.saving.register_keras_serializable("test_made")
+def bend(x):
+    return ops.tanh(2 * x)
+
+
+@pytest.mark.parametrize("activation", [keras.activations.relu, bend, None])
+def test_functions_as_activations_are_kept(tmp_path, activation):
+    model = made(activation=activation)
+    expected = model.log_likelihood(ALL)
+    model.save(tmp_path / "m.keras")
+    loaded = [keras.models.load_model(tmp_path / "m.keras")]
+    if activation is not bend:
+        # presets hold no functions but Keras's
+        model.save_pretrained(tmp_path / "preset")
+        loaded.append(MADE.from_pretrained(tmp_path / "preset"))
+    for again in loaded:
+        np.testing.assert_allclose(again.log_likelihood(ALL), expected, rtol=1e-5)
+        assert again.hidden[0].activation is keras.activations.get(activation)
+
+
+def test_numbers_of_numpy_and_whole_floats_are_sizes():
+    model = MADE(dimensions=np.int64(3), units=np.array([4, 5]), masks=2.0, ensemble=3.0)
+    assert model.sample(2, seed=0).shape == (2, 3)
+    assert model.get_config()["dimensions"] == 3 and type(model.masks) is int
 
 
 @pytest.mark.parametrize(

@@ -27,16 +27,15 @@ Differences from the paper:
 6. Where labels lack in the supervised form, the decoder gets zeros; the paper has all labels there.
 """
 
-from typing import Annotated, Any
-
 import keras
 import numpy as np
 from keras import layers, ops
 from scipy import stats
 
 from zoo import arguments, autodiff
-from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, checked
+from zoo.arguments import Count, Flag, Index, Inputs, Numbers, checked
 from zoo.families.half_labelled import HalfLabelledModel
+from zoo.families.latent_generator import Latent
 from zoo.layers.priors import MixturePrior, Prior, SwissRollPrior, gaussian_prior, star_prior
 from zoo.losses.maximum_mean_discrepancy import maximum_mean_discrepancy, mixture_mean_discrepancy
 from zoo.model import Field
@@ -57,8 +56,6 @@ WEIGHTS = {"adversarial": 1.0, "mmd": 300.0}
 # bandwidths in units of the mean squared distance of two draws of the prior, and for probabilities of classes
 BANDWIDTHS, OF_CLASSES = (0.125, 0.25, 0.5, 1.0, 2.0), (0.25, 0.5, 1.0)
 
-Latent = Annotated[Any, Described("latent_fields", "z")]
-
 
 class AdversarialAutoencoder(HalfLabelledModel):
     """Autoencoder whose codes follow a prior; `fit(images)`, or `fit(images, labels)` with -1 for a label that is not known.
@@ -76,11 +73,12 @@ class AdversarialAutoencoder(HalfLabelledModel):
         label_to: in the supervised form `"discriminator"`, `"decoder"` or `"both"`.
         cluster_heads: the decoder takes the sum of the code and of a point that its class has (section 7), not code and class.
         head_distance: two of these points that are closer push each other apart.
-        regularizer: `"adversarial"` or `"mmd"`.
+        regularizer: `"adversarial"` or `"mmd"`, which is exact in a Gaussian or a mixture of them; where labels choose the part of the
+            prior, and for other priors, it compares codes with as many draws.
         regularizer_weight: of the regulariser beside the reconstruction, half the squared error of an image; `None`: 1, or 300 for MMD.
         label_weight: of the cross-entropy of known labels.
         bandwidths: of MMD's kernels, in units of the mean squared distance of two draws of the prior.
-        input_noise: standard deviation of noise at the pixels in training; `None` for the paper's, 0.3 with few labels, else 0.
+        input_noise: standard deviation of noise at the pixels in training, at most 1; `None` for the paper's, 0.3 with few labels, else 0.
         input_dropout: rate of dropout there; `None` for the paper's, 0.2 for clusters, else 0.
         output_activation: `"sigmoid"` for images in [0, 1], or `"linear"`.
         labelled_per_batch: labelled samples of the batches that `fit` draws from arrays in the semi-supervised form.
@@ -122,7 +120,7 @@ class AdversarialAutoencoder(HalfLabelledModel):
         self.label_to = arguments.one_of("label_to", label_to, ("discriminator", "decoder", "both"))
         self.regularizer = arguments.one_of("regularizer", regularizer, tuple(WEIGHTS))
         self.output_activation = arguments.one_of("output_activation", output_activation, ("sigmoid", "linear"))
-        self.image_shape, self.units = _counts("image_shape", image_shape), _counts("units", units)
+        self.image_shape, self.units = arguments.counts("image_shape", image_shape), arguments.counts("units", units)
         self.latent_dim, self.noise_dim = arguments.count("latent_dim", latent_dim), arguments.count("noise_dim", noise_dim)
         self.num_classes = arguments.count("num_classes", num_classes, low=2)
         self.labelled_per_batch = arguments.count("labelled_per_batch", labelled_per_batch)
@@ -134,7 +132,7 @@ class AdversarialAutoencoder(HalfLabelledModel):
         self.input_noise, self.input_dropout = input_noise, input_dropout
         scale, noise, dropout = FORMS[form]
         scale = scale if prior_scale is None else arguments.number("prior_scale", prior_scale, above=0)
-        noise = noise if input_noise is None else arguments.number("input_noise", input_noise, low=0)
+        noise = noise if input_noise is None else arguments.number("input_noise", input_noise, low=0, high=1)
         dropout = dropout if input_dropout is None else arguments.number("input_dropout", input_dropout, low=0, high=0.99)
         weight = WEIGHTS[regularizer] if regularizer_weight is None else regularizer_weight
         self._weight = arguments.number("regularizer_weight", weight, low=0)
@@ -609,11 +607,6 @@ def _hidden(x, units, name):
     for i, size in enumerate(units):
         x = layers.Dense(size, activation="relu", name=f"{name}_{i}")(x)
     return x
-
-
-def _counts(name, values):
-    """Whole numbers, at least 1."""
-    return tuple(arguments.count(name, value) for value in arguments.listed(name, values, "whole numbers"))
 
 
 def _prior(given, dim, scale, classes):

@@ -19,16 +19,15 @@ Differences from the paper:
 """
 
 import math
-from functools import cached_property
-from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 from scipy import special
 
-from zoo import autodiff
-from zoo.arguments import Count, Described, Flag, Index, Inputs, Numbers, Verbose, checked
+from zoo import arguments, autodiff
+from zoo.arguments import Count, Flag, Index, Inputs, Numbers, Verbose, checked
+from zoo.families.latent_generator import Latent
 from zoo.layers.normalizing_flows import Coupling, PlanarFlow, RadialFlow
 from zoo.model import Field, Model
 
@@ -36,8 +35,6 @@ FLOWS = ("planar", "radial", "nice_orthogonal", "nice_permutation")
 # draws of a posterior that verbs hold at a time, for one image and for a batch of them
 DRAWS, ROWS = 250, 2000
 LOG_2_PI = math.log(2 * math.pi)
-
-Latent = Annotated[Any, Described("latent_fields", "z")]
 
 
 class FlowVAE(Model):
@@ -78,24 +75,15 @@ class FlowVAE(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if flow not in FLOWS:
-            raise ValueError(f"`flow` must be one of {FLOWS}. Received: {flow!r}")
-        for name, value, least in (
-            ("input_dim", input_dim, 1),
-            # the halves of a coupling
-            ("latent_dim", latent_dim, 2 if flow.startswith("nice") else 1),
-            ("units", units, 1),
-            ("window", window, 1),
-            ("flow_length", flow_length, 0),
-            ("coupling_units", coupling_units, 1),
-            ("annealing_steps", annealing_steps, 0),
-        ):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
-        self.input_dim, self.latent_dim, self.units, self.window = input_dim, latent_dim, units, window
-        self.flow, self.flow_length, self.amortised, self.coupling_units = flow, flow_length, amortised, coupling_units
-        self.annealing_steps = annealing_steps
-        self.bend = self._build_flow() if flow_length else None
+        self.flow = arguments.one_of("flow", flow, FLOWS)
+        self.input_dim, self.units = arguments.count("input_dim", input_dim), arguments.count("units", units)
+        # the halves of a coupling
+        self.latent_dim = arguments.count("latent_dim", latent_dim, low=2 if flow.startswith("nice") else 1)
+        self.window, self.flow_length = arguments.count("window", window), arguments.count("flow_length", flow_length, low=0)
+        self.amortised = arguments.flag("amortised", amortised)
+        self.coupling_units = arguments.count("coupling_units", coupling_units)
+        self.annealing_steps = arguments.count("annealing_steps", annealing_steps, low=0)
+        self.bend = self._build_flow() if self.flow_length else None
         self.encoder = self._build_encoder()
         self.decoder = self._build_decoder()
         self.seed_generator = keras.random.SeedGenerator()
@@ -230,7 +218,16 @@ class FlowVAE(Model):
 
     @checked
     def beta(self, step: Numbers | None = None):
-        """Weight of the log-joint after so many steps of training (equation 20); by default after those that the model has had."""
+        """Weight of the log-joint after so many steps of training (equation 20); by default after those that the model has had.
+
+        Args:
+            step: one or an array of any shape, at least 0.
+
+        Returns:
+            A float32 tensor of the shape of `step`.
+        """
+        if step is not None:
+            arguments.within("step", np.asarray(step), low=0)
         step = ops.cast(self.steps if step is None else step, "float32")
         return ops.minimum(1.0, 0.01 + step / self.annealing_steps) if self.annealing_steps else ops.ones_like(step)
 
@@ -273,7 +270,7 @@ class FlowVAE(Model):
         """
         z = np.empty((len(x), samples, self.latent_dim), "float32")
         log_q = np.empty((len(x), samples), "float32")
-        for rows, columns, found in self._batches(self._place, x, samples, seed, verbose):
+        for rows, columns, found in self._batches("place", self._placed, x, samples, seed, verbose):
             z[rows, columns], log_q[rows, columns] = found
         return z, log_q
 
@@ -281,7 +278,8 @@ class FlowVAE(Model):
     def decode(self, z: Latent) -> np.ndarray:
         """Probabilities of white pixels for codes `z` `(n, latent_dim)`: float32 `(n, input_dim)`."""
         z = self.latent_fields()[0].convert(z).astype("float32")
-        return np.concatenate([ops.convert_to_numpy(self._show(z[i : i + ROWS])) for i in range(0, len(z), ROWS)])
+        run = self._graph("decode", lambda z: ops.sigmoid(self.decoder(z)))
+        return autodiff.in_batches(run, [z], ROWS)[0]
 
     @checked
     def reconstruct(self, x: Inputs, seed: Index | None = None) -> np.ndarray:
@@ -326,7 +324,7 @@ class FlowVAE(Model):
             Array `(n,)`; its mean over images is what papers report.
         """
         total = np.zeros(len(x))
-        for rows, _, (weights,) in self._batches(self._weigh, x, samples, seed, verbose):
+        for rows, _, (weights,) in self._batches("weigh", self._weighed, x, samples, seed, verbose):
             total[rows] -= weights.sum(axis=1, dtype="float64")
         return total / samples
 
@@ -346,7 +344,7 @@ class FlowVAE(Model):
             Array `(n,)`.
         """
         total = np.full(len(x), -np.inf)
-        for rows, _, (weights,) in self._batches(self._weigh, x, samples, seed, verbose):
+        for rows, _, (weights,) in self._batches("weigh", self._weighed, x, samples, seed, verbose):
             total[rows] = np.logaddexp(total[rows], special.logsumexp(weights.astype("float64"), axis=1))
         return total - math.log(samples)
 
@@ -363,9 +361,9 @@ class FlowVAE(Model):
 
     # --- batches of images and draws ---
 
-    def _batches(self, run, x, samples, seed, verbose):
-        """Rows, columns and results of `run(pixels, noise)`, of the same shapes each time, for parts of the images and of the draws."""
-        x, rng = np.asarray(x), self._generator(seed)
+    def _batches(self, key, function, x, samples, seed, verbose):
+        """Rows, columns and results of `function(pixels, noise)`, always of the same shapes, for parts of the images and of the draws."""
+        x, rng, run = np.asarray(x), self._generator(seed), self._graph(key, function)
         width = min(samples, DRAWS)
         height = min(len(x), ROWS // width)
         firsts = [(i, j) for i in range(0, len(x), height) for j in range(0, samples, width)]
@@ -382,23 +380,13 @@ class FlowVAE(Model):
         """NumPy's, from `seed` or from the model's own."""
         return np.random.default_rng(ops.convert_to_numpy(self.seed_generator.next()) if seed is None else seed)
 
-    @cached_property
-    def _place(self):
-        def place(x, noise):
-            drawn = self._draw(x, noise)
-            return [drawn["z"], drawn["log_q"]]
+    def _placed(self, x, noise):
+        """Codes `(images, draws, latent_dim)` and their log-densities `(images, draws)`."""
+        drawn = self._draw(x, noise)
+        return [drawn["z"], drawn["log_q"]]
 
-        return autodiff.compiled(place, self)
-
-    @cached_property
-    def _weigh(self):
-        def weigh(x, noise):
-            drawn = self._draw(x, noise)
-            log_prior, log_pixels = self._log_joint(x[:, None], drawn)
-            return [log_prior + log_pixels - drawn["log_q"]]
-
-        return autodiff.compiled(weigh, self)
-
-    @cached_property
-    def _show(self):
-        return autodiff.compiled(lambda z: ops.sigmoid(self.decoder(z)), self)
+    def _weighed(self, x, noise):
+        """Log-weights of the draws `(images, draws)`: of the joint, less those of the posterior."""
+        drawn = self._draw(x, noise)
+        log_prior, log_pixels = self._log_joint(x[:, None], drawn)
+        return [log_prior + log_pixels - drawn["log_q"]]

@@ -97,24 +97,21 @@ class GeneralizedAdversarialNet(LatentGenerator):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not 0 < arguments.number("pi", pi) < 1:
+        self.pi = arguments.number("pi", pi)
+        if not 0 < self.pi < 1:
             raise ValueError(f"`pi` must be more than 0 and less than 1. Received: {pi}")
         arguments.one_of("mixing", mixing, MIXINGS)
         arguments.one_of("generator_loss", generator_loss, LOSSES)
-        arguments.number("noise", noise, low=0)
+        self.noise = arguments.number("noise", noise, low=0)
         arguments.one_of("latent_distribution", latent_distribution, LATENTS)
         arguments.one_of("output_activation", output_activation, (*RANGES, "linear"))
         if mixing == "batches" and (1 - pi) / pi > MOST:
             raise ValueError(f"`pi` must be at least 1 / {MOST + 1} where `mixing` is 'batches'; take 'weights'. Received: {pi}")
-        arguments.count("latent_dim", latent_dim)
-        sizes = {"sample_shape": sample_shape, "generator_units": generator_units, "discriminator_units": discriminator_units}
-        for name, given in sizes.items():
-            for size in arguments.listed(name, given, "a list of sizes", empty=name != "sample_shape"):
-                arguments.count(name, size)
-        self.pi, self.mixing, self.generator_loss, self.latent_distribution = pi, mixing, generator_loss, latent_distribution
-        self.noise, self.generator, self.discriminator = noise, generator, discriminator
-        self.sample_shape, self.latent_dim, self.output_activation = sample_shape, latent_dim, output_activation
-        self.generator_units, self.discriminator_units = generator_units, discriminator_units
+        self.sample_shape, self.latent_dim = arguments.counts("sample_shape", sample_shape), arguments.count("latent_dim", latent_dim)
+        self.generator_units = arguments.counts("generator_units", generator_units, empty=True)
+        self.discriminator_units = arguments.counts("discriminator_units", discriminator_units, empty=True)
+        self.mixing, self.generator_loss, self.latent_distribution = mixing, generator_loss, latent_distribution
+        self.generator, self.discriminator, self.output_activation = generator, discriminator, output_activation
         self._make_players()
         self.seed_generator = keras.random.SeedGenerator()
         self.d_loss = keras.metrics.Mean("d_loss")
@@ -124,13 +121,17 @@ class GeneralizedAdversarialNet(LatentGenerator):
 
     def _make_players(self):
         """Both networks, those that are given and default ones for the others, which fit them."""
-        shape, size = tuple(self.sample_shape), self.latent_dim
+        shape, size = self.sample_shape, self.latent_dim
         if self.generator is not None:
             (size,), shape = _shapes("generator", self.generator, "z `(batch, latent_dim)`", 1)
         if self.discriminator is not None:
             judged, outputs = _shapes("discriminator", self.discriminator, "samples")
             if outputs != (1,):
                 raise ValueError(f"`discriminator` must give one logit (batch, 1). Received: {(None, *outputs)}")
+            if getattr(self.discriminator.layers[-1], "activation", None) is keras.activations.sigmoid:
+                raise ValueError(
+                    "`discriminator` must give a logit, which the loss makes a probability. Received: one that ends in a sigmoid"
+                )
             if self.generator is not None and judged != shape:
                 raise ValueError(f"`discriminator` must take what the generator gives, {shape}. Received: one that takes {judged}")
             shape = judged

@@ -79,21 +79,20 @@ class GMMN(LatentGenerator):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_sizes(data_shape, latent_dim, hidden_units, encoder_units, encoder_dropout, bandwidths)
-        self.data_shape = data_shape
-        self.latent_dim = latent_dim
-        self.hidden_units = hidden_units
-        self.encoder_units = encoder_units
-        self.encoder_dropout = encoder_dropout
-        self.match_images = match_images
-        self.bandwidths = bandwidths
-        self.square_root = square_root
-        size = int(np.prod(data_shape))
-        self.generator = _generator(latent_dim, hidden_units, encoder_units[-1] if encoder_units else size)
+        self.data_shape = arguments.counts("data_shape", data_shape)
+        self.latent_dim = arguments.count("latent_dim", latent_dim)
+        self.hidden_units = arguments.counts("hidden_units", hidden_units, empty=True)
+        self.encoder_units = arguments.counts("encoder_units", encoder_units, empty=True)
+        self.encoder_dropout = _dropout(encoder_dropout, self.encoder_units)
+        self.match_images = arguments.flag("match_images", match_images)
+        self.bandwidths = _bandwidths(bandwidths)
+        self.square_root = arguments.flag("square_root", square_root)
+        size = int(np.prod(self.data_shape))
+        self.generator = _generator(self.latent_dim, self.hidden_units, self.encoder_units[-1] if self.encoder_units else size)
         self.encoder, self.decoder, self.pretrained = None, None, None
-        if encoder_units:
-            self.encoder = _encoder(size, encoder_units, encoder_dropout)
-            self.decoder = _decoder(size, encoder_units)
+        if self.encoder_units:
+            self.encoder = _encoder(size, self.encoder_units, self.encoder_dropout)
+            self.decoder = _decoder(size, self.encoder_units)
             # what `fit` trains is the generator; `pretrain` lifts this for a while
             self.encoder.trainable = self.decoder.trainable = False
             self.pretrained = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="pretrained")
@@ -177,12 +176,13 @@ class GMMN(LatentGenerator):
         Raises:
             ValueError: if that is so and `x` is no array.
         """
-        arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+        given = arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
         if self.encoder is not None and not float(ops.convert_to_numpy(self.pretrained)):
             if is_stream(x):
                 raise ValueError(f"`x` must be an array, or call `pretrain` first. Received: {arguments.shown(x)}")
-            kept = int(len(x) * (1 - (kwargs.get("validation_split") or 0.0)))
-            self.pretrain(self.prepared(x)[0][:kept], verbose=kwargs.get("verbose", "auto"))
+            images = self.prepared(x)[0]
+            kept = int(len(images) * (1 - given.get("validation_split", 0.0)))
+            self.pretrain(images[:kept], verbose=given.get("verbose", "auto"))
         return super().fit(x, y, *args, **kwargs)
 
     @checked
@@ -368,19 +368,19 @@ class _Stage(keras.Model):
         return autodiff.per_replica(ops.mean(losses))
 
 
-def _check_sizes(data_shape, latent_dim, hidden_units, encoder_units, encoder_dropout, bandwidths):
-    """Raise unless the sizes make the networks."""
-    for name, sizes, least in (("data_shape", data_shape, 1), ("hidden_units", hidden_units, 0), ("encoder_units", encoder_units, 0)):
-        if len(sizes) < least or any(n < 1 for n in sizes):
-            raise ValueError(f"`{name}` must hold positive sizes. Received: {tuple(sizes)}")
-    if latent_dim < 1:
-        raise ValueError(f"`latent_dim` must be at least 1. Received: {latent_dim}")
-    if encoder_units and (len(encoder_dropout) != len(encoder_units) or any(not 0 <= rate < 1 for rate in encoder_dropout)):
-        expected = f"a rate in [0, 1) for each of the {len(encoder_units)} `encoder_units`"
-        raise ValueError(f"`encoder_dropout` must hold {expected}. Received: {tuple(encoder_dropout)}")
-    is_mixture = bandwidths is not None and not isinstance(bandwidths, str)
-    if (isinstance(bandwidths, str) and bandwidths != "median") or (is_mixture and (not len(bandwidths) or min(bandwidths) <= 0)):
-        raise ValueError(f"`bandwidths` must be positive numbers, 'median' or None. Received: {arguments.shown(bandwidths)}")
+def _dropout(rates, units):
+    """The rates, one for each layer of the encoder if there is one."""
+    found = tuple(arguments.number("encoder_dropout", rate, 0) for rate in arguments.listed("encoder_dropout", rates, "rates", empty=True))
+    if units and (len(found) != len(units) or max(found) >= 1):
+        arguments.refuse("encoder_dropout", f"a rate in [0, 1) for each of the {len(units)} `encoder_units`", rates)
+    return found
+
+
+def _bandwidths(given):
+    """Positive numbers; `"median"` and `None` stay."""
+    if given is None or (isinstance(given, str) and given == "median"):
+        return given
+    return tuple(arguments.number("bandwidths", b, above=0) for b in arguments.listed("bandwidths", given, "numbers, 'median' or None"))
 
 
 def _generator(latent_dim, hidden_units, size):

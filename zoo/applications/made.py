@@ -54,7 +54,8 @@ class MADE(Model):
         ensemble: how many masks are combined at test time where `masks` is `None`; otherwise those of training are.
         direct: connections from inputs to outputs, under a mask of their own.
         conditioning: weights that tell units which connections a mask has left them (connectivity-agnostic training).
-        activation: of the hidden units.
+        activation: of the hidden units, by name, or a function that is registered with Keras; of each number alone, so not softmax, which
+            would lead around the masks.
         **kwargs: `name` and `dtype` of `zoo.Model`.
 
     Raises:
@@ -79,26 +80,31 @@ class MADE(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_sizes(dimensions, units, masks, ensemble)
-        arguments.one_of("ordering", ordering, ORDERINGS)
-        arguments.one_of("connectivity", connectivity, CONNECTIVITIES)
+        self.dimensions, self.units = arguments.count("dimensions", dimensions, low=2), arguments.counts("units", units)
+        self.masks = None if masks is None else arguments.count("masks", masks)
+        self.ensemble = arguments.count("ensemble", ensemble)
+        self.ordering = arguments.one_of("ordering", ordering, ORDERINGS)
+        self.connectivity = arguments.one_of("connectivity", connectivity, CONNECTIVITIES)
+        self.direct, self.conditioning = arguments.flag("direct", direct), arguments.flag("conditioning", conditioning)
+        self.activation = _activation(activation)
         if ordering != "agnostic" and connectivity == "fixed" and masks != 1:
             raise ValueError(f"`masks` must be 1 where `ordering` and `connectivity` are the same for all. Received: {masks}")
-        self.dimensions, self.units, self.masks = dimensions, units, masks
-        self.ordering, self.connectivity, self.ensemble = ordering, connectivity, ensemble
-        self.direct, self.conditioning, self.activation = direct, conditioning, activation
-        self.hidden = [MaskedDense(n, activation, conditioning=conditioning, name=f"hidden_{i}") for i, n in enumerate(units)]
-        self.logits = MaskedDense(dimensions, conditioning=conditioning, name="logits")
-        self.shortcut = MaskedDense(dimensions, use_bias=False, name="shortcut") if direct else None
-        for layer, size in zip([*self.hidden, self.logits], (dimensions, *units)):
-            layer.build((None, size))
-        if direct:
-            self.shortcut.build((None, dimensions))
+        self._build_layers()
         self.seed_generator = keras.random.SeedGenerator()
         # the degrees of all units in each mask of the ensemble, layer by layer
         self.tables = [self._fixed(f"degrees_{i}", table) for i, table in enumerate(self._drawn_tables())]
         self.turn = self._fixed("turn", np.zeros((), "int32"))
         self.compile()
+
+    def _build_layers(self):
+        options = {"conditioning": self.conditioning}
+        self.hidden = [MaskedDense(n, self.activation, name=f"hidden_{i}", **options) for i, n in enumerate(self.units)]
+        self.logits = MaskedDense(self.dimensions, name="logits", **options)
+        self.shortcut = MaskedDense(self.dimensions, use_bias=False, name="shortcut") if self.direct else None
+        for layer, size in zip([*self.hidden, self.logits], (self.dimensions, *self.units)):
+            layer.build((None, size))
+        if self.direct:
+            self.shortcut.build((None, self.dimensions))
 
     @property
     def mask_count(self):
@@ -322,7 +328,7 @@ class MADE(Model):
         """Draw missing values (order-agnostic training).
 
         Args:
-            x: array `(n, dimensions)` of 0 and 1; what stands in missing places is not read.
+            x: array `(n, dimensions)` of 0 and 1, in missing places as well, no matter which (`np.nan_to_num` for data with NaN).
             missing: bool array `(n, dimensions)`, or `(dimensions,)` for all rows.
             observed_first: whether each row gets an ordering in which its observed variables come first, so that draws depend on all of
                 them and are exact. By default where training drew a new ordering for each batch (`masks=None`, `ordering="agnostic"`);
@@ -388,11 +394,14 @@ class MADE(Model):
         """Rows `(n, dimensions)` whose values are drawn where `given` is 0: groups of one mask each, in one compiled call."""
         rng = np.random.default_rng(self._fresh_seed() if seed is None else seed)
         masks = rng.permutation(self.mask_count) if mask is None else [arguments.count("mask", mask, low=0, high=self.mask_count - 1)]
-        size = min(ROWS, -(-len(x) // len(masks)))
-        groups = -(-len(x) // size)
+        # as many groups for each mask; of more masks than rows the first ones take a row each
+        masks = masks[: len(x)]
+        groups = len(masks) * -(-len(x) // (len(masks) * ROWS))
+        size = -(-len(x) // groups)
         order = rng.permutation(len(x))
-        # the last group is filled up with rows that are dropped again
-        rows = np.resize(order, groups * size)
+        # dealt out in turns, so that groups differ by one row at most; rows of a second round fill up and are dropped again
+        places = np.arange(groups * size).reshape(size, groups).T.ravel()
+        rows = order[places % len(x)]
         noise = rng.random((groups * size, self.dimensions), "float32")
 
         def fill(*arrays):
@@ -402,7 +411,7 @@ class MADE(Model):
         arrays = [a.reshape(shape) for a in (x[rows], given[rows], noise)]
         found = self._graph(("fill", observed_first), fill)(*arrays, np.resize(masks, groups).astype("int32"))
         filled = np.empty_like(x)
-        filled[order] = ops.convert_to_numpy(found).reshape(-1, self.dimensions)[: len(x)]
+        filled[rows[places < len(x)]] = ops.convert_to_numpy(found).reshape(-1, self.dimensions)[places < len(x)]
         return filled
 
     def _fresh_seed(self):
@@ -524,15 +533,22 @@ class MADE(Model):
         return self.mask_count if masks is None else arguments.count("masks", masks, high=self.mask_count)
 
 
+def _activation(given):
+    """The activation as configs hold it, if it is one and treats each number alone."""
+    expected = "the name of an activation, or a registered function, of each number alone"
+    x = np.array([[-1.5, 0.5, 2.0, 0.25]] * 2, "float32")
+    x[1, 2] = -0.5
+    try:
+        found = keras.activations.serialize(keras.activations.get(given))
+        one, other = ops.convert_to_numpy(keras.activations.get(found)(x))
+    except Exception:
+        # of Keras for other things, or of the function for other shapes
+        arguments.refuse("activation", expected, given)
+    if one.shape != (4,) or (one != other)[[0, 1, 3]].any():
+        arguments.refuse("activation", expected, given)
+    return given if isinstance(given, str) else found
+
+
 def _log_probability(x, logits):
     """Log-probabilities `(batch,)` of binary rows, by logits of the same shape."""
     return ops.sum(x * logits - ops.softplus(logits), axis=1)
-
-
-def _check_sizes(dimensions, units, masks, ensemble):
-    """Raise unless the sizes make a network and an ensemble."""
-    arguments.count("dimensions", dimensions, low=2)
-    for size in arguments.listed("units", units, "sizes of the hidden layers"):
-        arguments.count("units", size)
-    arguments.count("masks", 1 if masks is None else masks)
-    arguments.count("ensemble", ensemble)

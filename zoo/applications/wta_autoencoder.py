@@ -79,13 +79,17 @@ class WTAAutoencoder(Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        arguments.one_of("form", form, FORMS)
-        arguments.one_of("sparsity", sparsity, SPARSITIES)
-        self.form, self.input_shape, self.units, self.depth, self.sparsity, self.rate = form, input_shape, units, depth, sparsity, rate
-        self.tied, self.kernel_size, self.decoder_kernel_size = tied, kernel_size, decoder_kernel_size
-        self.pool_size, self.pool_strides, self.below = pool_size, pool_strides, below
-        self._check_arguments()
-        self.image_shape = tuple(input_shape or (below.image_shape if below is not None else (28, 28, 1)))
+        self.form, self.sparsity = arguments.one_of("form", form, FORMS), arguments.one_of("sparsity", sparsity, SPARSITIES)
+        self.input_shape = None if input_shape is None else arguments.counts("input_shape", input_shape)
+        self.units = None if units is None else arguments.count("units", units)
+        self.depth = None if depth is None else arguments.count("depth", depth)
+        self.rate = None if rate is None else arguments.number("rate", rate, above=0, high=1)
+        self.tied, self.below = arguments.flag("tied", tied), below
+        self.kernel_size = arguments.count("kernel_size", kernel_size)
+        self.decoder_kernel_size = arguments.count("decoder_kernel_size", decoder_kernel_size)
+        self.pool_size, self.pool_strides = arguments.count("pool_size", pool_size), arguments.count("pool_strides", pool_strides)
+        self._check_combination()
+        self.image_shape = self.input_shape or (below.image_shape if below is not None else (28, 28, 1))
         self.source_shape = self.image_shape if below is None else tuple(below.feature_shape)
         if below is not None:
             below.trainable = False
@@ -97,15 +101,7 @@ class WTAAutoencoder(Model):
         self.competition = self._competition()
         self.compile()
 
-    def _check_arguments(self):
-        for name, value in (("units", self.units), ("depth", self.depth)):
-            arguments.count(name, 1 if value is None else value)
-        for name in ("kernel_size", "decoder_kernel_size", "pool_size", "pool_strides"):
-            arguments.count(name, getattr(self, name))
-        arguments.flag("tied", self.tied)
-        arguments.number("rate", 1 if self.rate is None else self.rate, above=0, high=1)
-        for size in arguments.listed("input_shape", (1,) if self.input_shape is None else self.input_shape, "a list of sizes"):
-            arguments.count("input_shape", size)
+    def _check_combination(self):
         if self.form != "dense" and self.tied:
             raise ValueError(f"`tied` must be False for form={self.form!r}. Received: {self.tied}")
         if (self.tied or self.form == "rbm") and self.depth not in (None, 1):
@@ -117,7 +113,7 @@ class WTAAutoencoder(Model):
         arguments.instance("below", below, WTAAutoencoder)
         if self.form != "dense" and below.form != self.form:
             raise ValueError(f"`below` must be of form {self.form!r}. Received: form {below.form!r}")
-        if self.input_shape is not None and tuple(self.input_shape) != below.image_shape:
+        if self.input_shape is not None and self.input_shape != below.image_shape:
             raise ValueError(f"`input_shape` must be that of `below`, {below.image_shape}, or None. Received: {self.input_shape}")
 
     @property

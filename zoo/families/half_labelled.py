@@ -18,36 +18,41 @@ class HalfLabelledModel(Model):
     mixed_batch_size = 200
     _apart = 0
 
-    def fit(self, x=None, y=None, batch_size=None, validation_split=0.0, sample_weight=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """`zoo.Model.fit`; arrays in which some labels lack are drawn in batches of labelled and other samples (`HalfLabelled`).
 
         Args:
             x: array `(n, ...)`; a `HalfLabelled`; or another dataset, whose batches pass as one.
             y: labels `(n,)`, -1 for an unlabelled sample.
-            batch_size: samples of a batch, at most half of them labelled; by default the method's, where labels lack.
-            validation_split: not with arrays in which labels lack.
-            sample_weight: array `(n,)`.
-            **kwargs: of `zoo.Model.fit`.
+            *args: further ones of `zoo.Model.fit`, in its order. Where labels lack, at most half of a batch are labelled, `batch_size` is
+                by default the method's, and `validation_split` is refused.
+            **kwargs: the same by name.
 
         Returns:
             A `keras.callbacks.History`.
         """
+        given = arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+        del given["self"]
         if y is not None and not is_stream(x) and self._auto_loss and self._mixes_labels:
-            x, y = self._for_training(x, y, sample_weight)
-            if np.any(y < 0) and np.any(y >= 0):
-                if validation_split:
-                    raise ValueError(
-                        f"`validation_split` must be 0 where labels lack; give `validation_data`. Received: {validation_split}"
-                    )
-                size = self.mixed_batch_size if batch_size is None else arguments.count("batch_size", batch_size, low=2)
-                labelled = min(self.labelled_per_batch, size // 2)
-                x = HalfLabelled(x, y, labelled, size - labelled, sample_weight=sample_weight)
-                y = batch_size = sample_weight = None
+            given = self._mixed(**given)
+        x = given["x"]
         apart = x.labelled if isinstance(x, HalfLabelled) else 0
         if apart != self._apart:
             # a compiled step has the old number in it
             self._apart, self.train_function = apart, None
-        return super().fit(x, y, batch_size=batch_size, validation_split=validation_split, sample_weight=sample_weight, **kwargs)
+        return super().fit(**given)
+
+    def _mixed(self, x, y, batch_size=None, validation_split=0.0, sample_weight=None, **others):
+        """Arguments of `fit` for arrays, with a `HalfLabelled` in their place if some of the labels lack."""
+        x, y = self._for_training(x, y, sample_weight)
+        if not (np.any(y < 0) and np.any(y >= 0)):
+            own = {"batch_size": batch_size, "validation_split": validation_split, "sample_weight": sample_weight}
+            return {"x": x, "y": y, **own, **others}
+        if validation_split:
+            raise ValueError(f"`validation_split` must be 0 where labels lack; give `validation_data`. Received: {validation_split}")
+        size = self.mixed_batch_size if batch_size is None else arguments.count("batch_size", batch_size, low=2)
+        labelled = min(self.labelled_per_batch, size // 2)
+        return {"x": HalfLabelled(x, y, labelled, size - labelled, sample_weight=sample_weight), **others}
 
     @property
     def _mixes_labels(self):

@@ -42,15 +42,16 @@ class FlowDensity(keras.layers.Layer):
 
     def __init__(self, flow=None, dim=2, **kwargs):
         super().__init__(**kwargs)
-        if dim < 1:
-            raise ValueError(f"`dim` must be at least 1. Received: {dim}")
+        self.dim = arguments.count("dim", dim)
         if flow is not None and (not isinstance(flow, NormalizingFlow) or flow.amortised):
             raise ValueError(f"`flow` must be a flow of `zoo.layers` with weights of its own, or None. Received: {flow!r}")
-        self.flow, self.dim = flow, dim
-        self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros")
-        self.log_scale = self.add_weight(name="log_scale", shape=(dim,), initializer="zeros")
+        self.flow = flow
+        self.mean = self.add_weight(name="mean", shape=(self.dim,), initializer="zeros")
+        self.log_scale = self.add_weight(name="log_scale", shape=(self.dim,), initializer="zeros")
         if flow is not None:
-            flow.build((None, dim))
+            flow.build((None, self.dim))
+            if flow.parameters.shape[0] != flow.parameter_count(self.dim):
+                raise ValueError(f"`flow` must not have been built for points of other than {self.dim} coordinates. Received: {flow!r}")
         self.seed_generator = keras.random.SeedGenerator()
         self.built = True
 
@@ -79,7 +80,8 @@ class FlowDensity(keras.layers.Layer):
             energy: function from points, a tensor `(batch, dim)`, to energies `(batch,)`, written in `keras.ops`.
             steps: updates.
             batch_size: points drawn for each.
-            optimizer: a Keras optimizer, which is used up; `None` is Adam with a rate that falls from 0.01 to 0 as a cosine.
+            optimizer: a Keras optimizer, which is used up, or the name of one; `None` is Adam with a rate that falls from 0.01 to 0 as a
+                cosine.
             annealing_steps: updates until the energy counts in full: its weight is min(1, 0.01 + t / `annealing_steps`) (equation 20).
                 0 for no annealing, which may lose modes; `None` for half of `steps`.
             verbose: 1 shows a progress bar.
@@ -88,16 +90,14 @@ class FlowDensity(keras.layers.Layer):
             Array `(steps,)`: E[log q + weight * energy] of each batch.
 
         Raises:
-            ValueError: if `energy` is no function, or does not give a number for each point.
+            ValueError: if `energy` is no function, or does not give a number for each point, or `optimizer` is none.
         """
-        if not callable(energy):
-            arguments.refuse("energy", "a function of points", energy)
-        found = ops.shape(energy(ops.zeros((3, self.dim))))
-        if tuple(found) != (3,):
-            raise ValueError(f"`energy` must give shape (batch,) for points (batch, {self.dim}). Received: {tuple(found)} for 3 points")
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, steps))
-        optimizer.build(self.trainable_variables)
+        _check_energy(energy)
+        found = energy(ops.zeros((3, self.dim)))
+        if not ops.is_tensor(found) or tuple(found.shape) != (3,):
+            expected = f"a tensor of shape (batch,) for points (batch, {self.dim})"
+            raise ValueError(f"`energy` must give {expected}. Received: {arguments.shown(found)} for 3 points")
+        optimizer = self._optimizer(optimizer, steps)
         annealing_steps = steps // 2 if annealing_steps is None else annealing_steps
 
         def step(beta):
@@ -119,6 +119,16 @@ class FlowDensity(keras.layers.Layer):
             if verbose:
                 bar.update(t + 1, [("loss", float(losses[-1]))])
         return ops.convert_to_numpy(ops.stack(losses))
+
+    def _optimizer(self, given, steps):
+        """What `fit` updates with, built."""
+        try:
+            rate = keras.optimizers.schedules.CosineDecay(0.01, steps)
+            found = keras.optimizers.Adam(rate) if given is None else keras.optimizers.get(given)
+        except (ValueError, TypeError):
+            arguments.refuse("optimizer", "a Keras optimizer, or the name of one", given)
+        found.build(self.trainable_variables)
+        return found
 
     @checked
     def sample(self, n: Count, seed: Index | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -159,8 +169,11 @@ class FlowDensity(keras.layers.Layer):
             A float.
 
         Raises:
-            ValueError: if `dim` is not 2.
+            ValueError: if `dim` is not 2, `energy` is no function, or `low` is not less than `high`.
         """
+        _check_energy(energy)
+        if low >= high:
+            raise ValueError(f"`low` must be less than `high`. Received: {low}, {high}")
         if self.dim != 2:
             raise ValueError(f"`dim` must be 2 for an integral on a grid. Received: {self.dim}")
         z, log_q = self.sample(samples, seed)
@@ -225,6 +238,11 @@ def log_normalizer(energy, low=-6.0, high=6.0, points=600):
     z = np.stack(np.meshgrid(middle, middle), axis=-1).reshape(-1, 2)
     values = ops.convert_to_numpy(ops.logsumexp(-energy(ops.convert_to_tensor(z))))
     return float(values) + 2 * math.log(width)
+
+
+def _check_energy(energy):
+    if not callable(energy):
+        arguments.refuse("energy", "a function of points", energy)
 
 
 def _above_wave(z):

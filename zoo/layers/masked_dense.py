@@ -10,6 +10,8 @@ see, 1 to D - 1. `draw_degrees` draws them, `degree_mask` makes the mask between
 import keras
 from keras import ops
 
+from zoo import arguments
+
 
 @keras.saving.register_keras_serializable("zoo")
 class MaskedDense(keras.layers.Layer):
@@ -32,9 +34,8 @@ class MaskedDense(keras.layers.Layer):
 
     def __init__(self, units, activation=None, use_bias=True, conditioning=False, kernel_initializer="orthogonal", **kwargs):
         super().__init__(**kwargs)
-        if units < 1:
-            raise ValueError(f"`units` must be at least 1. Received: {units}")
-        self.units, self.use_bias, self.conditioning = units, use_bias, conditioning
+        self.units = arguments.count("units", units)
+        self.use_bias, self.conditioning = arguments.flag("use_bias", use_bias), arguments.flag("conditioning", conditioning)
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import autodiff
+from zoo import arguments, autodiff
 
 # of |w|^2
 TINY = 1e-6
@@ -42,17 +42,19 @@ class NormalizingFlow(keras.layers.Layer):
         ValueError: if `length` is not positive.
     """
 
+    # coordinates that points must have
+    least_dim = 1
+
     def __init__(self, length=1, amortised=False, **kwargs):
         super().__init__(**kwargs)
-        if length < 1:
-            raise ValueError(f"`length` must be at least 1. Received: {length}")
-        self.length, self.amortised = length, amortised
+        self.length, self.amortised = arguments.count("length", length), arguments.flag("amortised", amortised)
 
     def build(self, z_shape, parameters_shape=None):
         """Make the weights, `(parameter_count(dim),)`, unless the flow is amortised."""
         if self.built:
             return
-        self._check_dim(z_shape[-1])
+        if z_shape[-1] < self.least_dim:
+            raise ValueError(f"`z` must have at least {self.least_dim} coordinates. Received: {z_shape[-1]}")
         if not self.amortised:
             shape = (self.parameter_count(z_shape[-1]),)
             self.parameters = self.add_weight(name="parameters", shape=shape, initializer=self.initial_parameters)
@@ -68,7 +70,8 @@ class NormalizingFlow(keras.layers.Layer):
             The new points `(..., dim)`, and the log-determinant of the Jacobian `(...)`.
 
         Raises:
-            ValueError: if parameters are missing, have another size, or are not wanted.
+            ValueError: if parameters are missing, have another size, or are not wanted, or if points have other coordinates than when the
+                flow was built.
         """
         z, steps = self._steps(z, parameters)
         return self._forward(z, steps)
@@ -81,9 +84,10 @@ class NormalizingFlow(keras.layers.Layer):
             parameters: as `call` had them.
 
         Returns:
-            The points before `(..., dim)`, and the log-determinant of the Jacobian of the inverse `(...)`.
+            The points before `(..., dim)`, and the log-determinant of the Jacobian of the inverse `(...)`. Both can be differentiated once.
         """
-        self.build(ops.shape(z))
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        self.build((None, z.shape[-1]))
         z, steps = self._steps(z, parameters)
         z, _ = autodiff.scan(self._step_back, z, [ops.flip(part, 0) for part in steps])
         return z, -self._forward(z, steps)[1]
@@ -112,18 +116,20 @@ class NormalizingFlow(keras.layers.Layer):
         if (parameters is None) == self.amortised:
             expected = "given to an amortised flow" if self.amortised else "None: the flow has weights of its own"
             raise ValueError(f"`parameters` must be {expected}. Received: {parameters}")
-        dim, parameters = z.shape[-1], parameters if self.amortised else self.parameters
+        z = ops.convert_to_tensor(z, self.compute_dtype)
+        dim, parameters = z.shape[-1], ops.convert_to_tensor(parameters) if self.amortised else self.parameters
         size = self.parameter_count(dim)
-        if parameters.shape[-1] != size:
-            raise ValueError(f"`parameters` must have shape (..., {size}). Received: {tuple(parameters.shape)}")
+        if not self.amortised and parameters.shape[0] != size:
+            raise ValueError(f"`z` must have as many coordinates as when the flow was built. Received: {dim}")
+        axes = [[n or 1 for n in a.shape[:-1]][::-1] for a in (z, parameters)]
+        if parameters.shape[-1] != size or any(1 not in pair and pair[0] != pair[1] for pair in zip(*axes)):
+            expected = f"shape (..., {size}), whose first axes go with those of points {tuple(z.shape)}"
+            raise ValueError(f"`parameters` must have {expected}. Received: {tuple(parameters.shape)}")
         parameters = ops.reshape(parameters, (*ops.shape(parameters)[:-1], self.length, size // self.length))
         bounds = np.cumsum(self._sizes(dim))[:-1].tolist()
         parameters = ops.moveaxis(ops.cast(parameters, z.dtype), -2, 0)
         parts = self._constrained(*ops.split(parameters, bounds, axis=-1))
         return z + ops.zeros_like(parts[0][0, ..., :1]), [*parts, *self._constants(dim)]
-
-    def _check_dim(self, dim):
-        """Raise for points that the flow cannot take."""
 
     def _constrained(self, *parts):
         """What makes any numbers the parameters of invertible steps."""
@@ -192,7 +198,15 @@ class PlanarFlow(NormalizingFlow):
         # a + (w u) tanh(a + b) = w z_after rises with a = w z_before
         u, w, b, wu = step
         after = _dot(w, z)
-        a = _root(lambda a: a + wu * ops.tanh(a + b) - after, after, ops.abs(wu))
+
+        def excess(a):
+            return a + wu * ops.tanh(a + b) - after
+
+        a = ops.stop_gradient(_root(excess, after, ops.abs(wu)))
+        # bisection has no derivative: it is that of the implicit function, which a step of Newton's has
+        h = ops.tanh(a + b)
+        newton = (after - a - wu * h) / ops.maximum(ops.stop_gradient(1 + wu * (1 - h * h)), TINY)
+        a = a + newton - ops.stop_gradient(newton)
         z = z - u * ops.tanh(a + b)
         return z, z
 
@@ -268,21 +282,17 @@ class Coupling(NormalizingFlow):
         ValueError: if an argument is none of these, or points have fewer than two coordinates.
     """
 
+    # which couple
+    least_dim = 2
+
     def __init__(self, length=1, amortised=False, units=2, mixing="orthogonal", seed=0, **kwargs):
         super().__init__(length, amortised, **kwargs)
-        if mixing not in MIXINGS:
-            raise ValueError(f"`mixing` must be one of {MIXINGS}. Received: {mixing!r}")
-        if units < 1:
-            raise ValueError(f"`units` must be at least 1. Received: {units}")
-        self.units, self.mixing, self.seed = units, mixing, seed
+        self.mixing = arguments.one_of("mixing", mixing, MIXINGS)
+        self.units, self.seed = arguments.count("units", units), arguments.count("seed", seed, low=0)
 
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), "units": self.units, "mixing": self.mixing, "seed": self.seed}
-
-    def _check_dim(self, dim):
-        if dim < 2:
-            raise ValueError(f"`z` must have at least two coordinates, which couple. Received: {dim}")
 
     def _sizes(self, dim):
         kept = dim // 2

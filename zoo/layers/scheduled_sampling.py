@@ -49,22 +49,21 @@ class ScheduledSampling(keras.layers.Layer):
 
     def __init__(self, vocabulary_size, units=64, embedding_size=32, cell="gru", true_probability=1.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        sizes = {"vocabulary_size": vocabulary_size, "units": units, "embedding_size": embedding_size}
-        for name, value in sizes.items():
-            arguments.count(name, value)
+        self.vocabulary_size, self.units = arguments.count("vocabulary_size", vocabulary_size), arguments.count("units", units)
+        self.embedding_size = arguments.count("embedding_size", embedding_size)
         if isinstance(cell, str):
             arguments.one_of("cell", cell, tuple(CELLS))
         elif not hasattr(cell, "state_size"):
             arguments.refuse("cell", f"one of {', '.join(map(repr, CELLS))}, or a Keras cell", cell)
-        self.vocabulary_size, self.units, self.embedding_size, self.cell, self.seed = vocabulary_size, units, embedding_size, cell, seed
+        self.cell, self.seed = cell, None if seed is None else arguments.count("seed", seed, low=0)
         self.first_probability = arguments.number("true_probability", true_probability, 0, 1)
-        inner = CELLS[cell](units, dtype="float32", name="cell") if isinstance(cell, str) else cell
-        self.step = _Step(vocabulary_size, embedding_size, inner, dtype="float32", name="step")
+        inner = CELLS[cell](self.units, dtype="float32", name="cell") if isinstance(cell, str) else cell
+        self.step = _Step(self.vocabulary_size, self.embedding_size, inner, dtype="float32", name="step")
         self.rnn = keras.layers.RNN(self.step, return_sequences=True, dtype="float32", name="rnn")
         self.rnn.build((None, None, 3))
         start = keras.initializers.Constant(self.first_probability)
         self.true_probability = self.add_weight((), start, trainable=False, dtype="float32", autocast=False, name="true_probability")
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.built = True
 
     def call(self, ids, training=False):
@@ -90,7 +89,7 @@ class ScheduledSampling(keras.layers.Layer):
         """Logits, where the token that is read at a place is its predecessor of `ids` if `true` is 1 there, else one by the draw there."""
         start = self.vocabulary_size
         before = ops.pad(ids[:, :-1], ((0, 0), (1, 0)), constant_values=start)
-        # what stands at a place says how its own token is read at the next
+        # the start is always read: nothing was drawn before it
         kept = ops.pad(true[:, 1:], ((0, 0), (1, 0)), constant_values=1.0)
         return self.rnn(ops.stack([before, kept, draws], axis=-1))
 
@@ -186,7 +185,8 @@ class _Step(keras.layers.Layer):
         self.embedding.build((None,))
         if not cell.built:
             cell.build((None, embedding_size))
-        self._sizes = [cell.state_size] if isinstance(cell.state_size, int) else list(cell.state_size)
+        # those of a stack of cells are nested
+        self._sizes = keras.tree.flatten(cell.state_size)
         width = getattr(cell, "output_size", None) or self._sizes[0]
         self.logits.build((None, width))
         self.state_size, self.output_size = [1, *self._sizes], vocabulary_size
@@ -198,8 +198,9 @@ class _Step(keras.layers.Layer):
     def call(self, inputs, states, training=False):
         before, is_true, draw = inputs[:, 0], inputs[:, 1], inputs[:, 2]
         drawn, *state = states
+        state = keras.tree.pack_sequence_as(self.cell.state_size, state)
         token = ops.cast(ops.where(is_true > 0, before, drawn[:, 0]), "int32")
-        output, state = self.cell(self.embedding(token), state if len(state) > 1 else state[0], training=training)
+        output, state = self.cell(self.embedding(token), state, training=training)
         logits = self.logits(output)
         drawn = ops.cast(pick(ops.stop_gradient(logits), draw), "float32")
-        return logits, [drawn[:, None], *(state if isinstance(state, (list, tuple)) else [state])]
+        return logits, [drawn[:, None], *keras.tree.flatten(state)]

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from zoo import arguments
+
 # what each bit of an int32 adds to the smallest: the sign, then the others
 _STEPS = np.array([-(2**31), *(1 << bit for bit in range(30, -1, -1))], "int32")
 
@@ -42,9 +44,7 @@ class LifetimeSparsity(_Competition):
 
     def __init__(self, rate=0.05, **kwargs):
         super().__init__(**kwargs)
-        if not 0 < rate <= 1:
-            raise ValueError(f"`rate` must be above 0 and at most 1. Received: {rate}")
-        self.rate = rate
+        self.rate = arguments.number("rate", rate, above=0, high=1)
 
     def winners(self, inputs):
         """Bool `(batch, ..., channels)`, with axes of size 1 between the two: whether a unit stays active for a sample."""
@@ -63,7 +63,13 @@ class SpatialSparsity(_Competition):
     """The largest activation of each feature map `(batch, height, width, channels)` stays (section 3.1)."""
 
     def winners(self, inputs):
-        """Bool array of the inputs' shape: whether an activation is the largest of its map."""
+        """Bool array of the inputs' shape: whether an activation is the largest of its map.
+
+        Raises:
+            ValueError: if inputs have other axes.
+        """
+        if len(inputs.shape) != 4:
+            raise ValueError(f"`inputs` must have shape (batch, height, width, channels). Received: {tuple(inputs.shape)}")
         _, height, width, _ = ops.shape(inputs)
         flat = ops.reshape(inputs, (-1, height * width, inputs.shape[-1]))
         places = ops.arange(height * width, dtype="int32")[None, :, None]
@@ -85,9 +91,7 @@ class KSparse(_Competition):
 
     def __init__(self, k, **kwargs):
         super().__init__(**kwargs)
-        if k != int(k) or k < 1:
-            raise ValueError(f"`k` must be a whole number of at least 1. Received: {k}")
-        self.k = k
+        self.k = arguments.count("k", k)
 
     def winners(self, inputs):
         """Bool array of the inputs' shape: whether an activation is among the largest of its sample."""
@@ -129,8 +133,9 @@ def largest(x, k, axis=-1):
 
 def _in_order(x):
     """Floats as int32 numbers of the same order; the bits of negative floats run the other way."""
-    # 0 added: -0.0 and 0.0 are one number
-    bits = ops.view(ops.cast(ops.stop_gradient(x), "float32") + 0.0, "int32")
+    # 0 added: -0.0 and 0.0 are one number; TensorFlow wants to know the length of the last axis of what it views
+    rows = ops.reshape(ops.cast(ops.stop_gradient(x), "float32") + 0.0, (-1, 1))
+    bits = ops.reshape(ops.view(rows, "int32"), ops.shape(x))
     return ops.where(bits < 0, ops.bitwise_xor(bits, np.int32(2**31 - 1)), bits)
 
 

@@ -11,7 +11,7 @@ so that memory grows with the number of samples, not with its square.
 import numpy as np
 from keras import ops
 
-from zoo.arguments import refuse
+from zoo.arguments import is_traced, numbers, refuse
 
 # rows of the kernel matrix that are held at a time, for each bandwidth
 BLOCK = 256
@@ -39,16 +39,17 @@ def maximum_mean_discrepancy(x, y, bandwidths=(2, 5, 10, 20, 40, 80), square_roo
         A scalar, float32.
 
     Raises:
-        ValueError: if shapes differ, a bandwidth or `block` is not positive, or `unbiased` has a set of a single sample.
+        ValueError: if shapes differ, a set is empty or no numbers, a bandwidth or `block` is not positive, a weight is negative, or
+            `unbiased` has a set of a single sample.
     """
-    x, y = _rows(x), _rows(y)
+    x, y = _rows("x", x), _rows("y", y)
     _check(x, y, bandwidths, unbiased, block)
     bandwidths = median_bandwidth(x, y)[None] if isinstance(bandwidths, str) else ops.convert_to_tensor(bandwidths, "float32")
     # distances do not change, but lose less to rounding
     centre = ops.stop_gradient(ops.mean(x, axis=0))
     x, y = x - centre, y - centre
-    a = _shares(ops.shape(x)[0], x_weight)
-    b = _shares(ops.shape(y)[0], None)
+    a = _shares(x, x_weight)
+    b = _shares(y, None)
     within_x, within_y = _within(x, a, bandwidths, block), _within(y, b, bandwidths, block)
     if unbiased:
         within_x, within_y = (_without_self(s, w, ops.shape(bandwidths)[0]) for s, w in ((within_x, a), (within_y, b)))
@@ -81,7 +82,7 @@ def mixture_mean_discrepancy(
     Raises:
         ValueError: if shapes differ, a covariance or a weight is none, or a bandwidth is not positive.
     """
-    x = _rows(x)
+    x = _rows("x", x)
     if isinstance(bandwidths, str):
         refuse("bandwidths", "positive numbers", bandwidths)
     means, covariances, weights = _mixture(means, covariances, weights)
@@ -89,7 +90,7 @@ def mixture_mean_discrepancy(
     if unbiased and x.shape[0] == 1:
         raise ValueError("`x` must have at least two samples for the unbiased estimate. Received: 1")
     bandwidths = np.asarray(bandwidths, "float64")
-    shares = _shares(ops.shape(x)[0], x_weight)
+    shares = _shares(x, x_weight)
     centred = x - ops.stop_gradient(ops.mean(x, axis=0))
     within = _within(centred, shares, ops.convert_to_tensor(bandwidths, "float32"), block)
     within = _without_self(within, shares, len(bandwidths)) if unbiased else within
@@ -150,7 +151,7 @@ def median_bandwidth(x, y=None):
     Returns:
         A scalar, float32, without a gradient; at least 1e-6.
     """
-    sets = [_rows(v)[:MEDIAN_POINTS] for v in (x, y) if v is not None]
+    sets = [_rows(name, v)[:MEDIAN_POINTS] for name, v in (("x", x), ("y", y)) if name == "x" or v is not None]
     points = ops.stop_gradient(ops.concatenate(sets) if len(sets) > 1 else sets[0])
     centred = points - ops.mean(points, axis=0)
     distances = _square_distances(centred, centred)
@@ -179,16 +180,23 @@ def _check(x, y, bandwidths, unbiased, block):
             raise ValueError(f"`{name}` must have at least two samples for the unbiased estimate. Received: 1")
 
 
-def _rows(x):
-    """As float32 `(n, d)`."""
-    x = ops.cast(x, "float32")
+def _rows(name, x):
+    """As float32 `(n, d)`; what is no tensor is checked."""
+    x = ops.cast(numbers(name, x) if isinstance(x, np.ndarray) or not hasattr(x, "dtype") else x, "float32")
+    if not len(x.shape) or x.shape[0] == 0:
+        refuse(name, "samples (n, ...), at least one", x)
     return ops.reshape(x, (-1, int(np.prod(x.shape[1:])))) if len(x.shape) != 2 else x
 
 
-def _shares(n, weight):
+def _shares(x, weight):
     """The share of each sample in the mean."""
+    n = ops.shape(x)[0]
     if weight is None:
         return ops.ones((n,), "float32") / ops.cast(n, "float32")
+    if not is_traced(weight):
+        found = numbers("x_weight", weight)
+        if found.size != n or found.min() < 0:
+            refuse("x_weight", f"a number for each of {n} samples, at least 0", weight)
     weight = ops.stop_gradient(ops.reshape(ops.cast(weight, "float32"), (-1,)))
     return weight / ops.maximum(ops.sum(weight), 1e-12)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import linalg, optimize, spatial, special
 
-from zoo.arguments import as_array
+from zoo.arguments import as_array, count, listed, number, numbers
 
 # distances that are held at a time
 BLOCK = 2**24
@@ -29,8 +29,7 @@ def parzen_log_likelihood(samples, x, sigma):
         ValueError: if shapes differ, or `sigma` is not positive.
     """
     samples, x = _rows("samples", samples, "x", x)
-    if not sigma > 0:
-        raise ValueError(f"`sigma` must be positive. Received: {sigma}")
+    sigma = number("sigma", sigma, above=0)
     m, dim = samples.shape
     rows = max(1, BLOCK // m)
     blocks = (_square_distances(x[i : i + rows], samples) for i in range(0, len(x), rows))
@@ -48,8 +47,12 @@ def parzen_bandwidth(samples, x, sigmas=BANDWIDTHS):
 
     Returns:
         The best of `sigmas`.
+
+    Raises:
+        ValueError: if shapes differ, or a candidate is not positive.
     """
-    return float(max(sigmas, key=lambda sigma: parzen_log_likelihood(samples, x, sigma).mean()))
+    candidates = [number("sigmas", sigma, above=0) for sigma in listed("sigmas", sigmas, "a list of positive numbers")]
+    return max(candidates, key=lambda sigma: parzen_log_likelihood(samples, x, sigma).mean())
 
 
 def frechet_distance(real, generated):
@@ -91,7 +94,7 @@ def classifier_score(probabilities):
     Raises:
         ValueError: if rows do not sum to one.
     """
-    p = as_array("probabilities", probabilities).astype("float64")
+    p = numbers("probabilities", probabilities).astype("float64")
     if p.ndim != 2 or np.any(p < 0) or not np.allclose(p.sum(1), 1, atol=1e-3):
         raise ValueError(f"`probabilities` must be (n, classes) with rows that sum to one. Received: shape {p.shape}")
     return float(np.exp(special.rel_entr(p, p.mean(0)).sum(1).mean()))
@@ -109,9 +112,10 @@ def mode_coverage(samples, centres, radius):
         (share of modes with at least one sample in their radius, share of samples in the radius of a mode).
 
     Raises:
-        ValueError: if shapes differ.
+        ValueError: if shapes differ, or `radius` is negative.
     """
     samples, centres = _rows("samples", samples, "centres", centres)
+    radius = number("radius", radius, low=0)
     distances = _square_distances(samples, centres)
     near = distances.min(1) <= radius**2
     return len(np.unique(distances.argmin(1)[near])) / len(centres), float(near.mean())
@@ -153,7 +157,7 @@ def cluster_labels(probabilities, labels):
     Raises:
         ValueError: if lengths differ.
     """
-    probabilities, labels = as_array("probabilities", probabilities), as_array("labels", labels)
+    probabilities, labels = numbers("probabilities", probabilities), as_array("labels", labels)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1] or not len(labels):
         raise ValueError(f"`labels` must have one entry for each row of `probabilities`. Received: {labels.shape}, {probabilities.shape}")
     return labels[probabilities.argmax(axis=0)]
@@ -177,7 +181,8 @@ def precision_recall(real, generated, neighbours=3):
         ValueError: if the numbers of features differ or a set has no k-th neighbour.
     """
     real, generated = _rows("real", real, "generated", generated)
-    if not 1 <= neighbours < min(len(real), len(generated)):
+    neighbours = count("neighbours", neighbours)
+    if neighbours >= min(len(real), len(generated)):
         raise ValueError(f"`neighbours` must be at least 1 and less than the rows of both sets. Received: {neighbours}")
     between = _square_distances(generated, real)
     radii = [np.partition(_square_distances(a, a), neighbours, axis=1)[:, neighbours] for a in (real, generated)]
@@ -201,19 +206,19 @@ def jensen_shannon_divergence(p, q, pi=0.5):
     Raises:
         ValueError: if shapes differ, an array does not sum to one, or `pi` is out of range.
     """
-    p, q = (as_array(name, value).astype("float64") for name, value in (("p", p), ("q", q)))
+    p, q = (numbers(name, value).astype("float64") for name, value in (("p", p), ("q", q)))
     if p.shape != q.shape or min(p.min(), q.min()) < 0 or not np.allclose([p.sum(), q.sum()], 1, atol=1e-3):
         raise ValueError(f"`p` and `q` must be probabilities of one shape that sum to one. Received: shapes {p.shape} and {q.shape}")
-    if not 0 < pi < 1:
+    if not 0 < number("pi", pi) < 1:
         raise ValueError(f"`pi` must be more than 0 and less than 1. Received: {pi}")
     mean = pi * p + (1 - pi) * q
     return float(pi * special.rel_entr(p, mean).sum() + (1 - pi) * special.rel_entr(q, mean).sum())
 
 
 def _rows(first, a, second, b):
-    """Both as float64 rows."""
-    a, b = as_array(first, a), as_array(second, b)
-    if a.ndim < 1 or a.shape[1:] != b.shape[1:] or not len(a) or not len(b):
+    """Both as float64 rows of finite numbers."""
+    a, b = numbers(first, a), numbers(second, b)
+    if a.ndim < 1 or a.shape[1:] != b.shape[1:]:
         raise ValueError(f"`{first}` and `{second}` must have rows of one shape. Received: {a.shape} and {b.shape}")
     return a.reshape(len(a), -1).astype("float64"), b.reshape(len(b), -1).astype("float64")
 
