@@ -34,6 +34,8 @@ from zoo.layers import LaplacianPyramid
 from zoo.model import Field
 
 NOISES = ("plane", "low_rank", "hash")
+# pixels that the finer discriminators' convolutions need
+SMALLEST = 9
 # images of one compiled call of a verb
 ROWS = 128
 
@@ -217,20 +219,20 @@ class LAPGAN(LatentGenerator):
 
     def _split(self, z):
         """The numbers of each level."""
-        return ops.split(z, np.cumsum(self._noise_sizes)[:-1].tolist(), axis=1)
+        ends = np.cumsum(self._noise_sizes).tolist()
+        return [z[:, start:end] for start, end in zip([0, *ends], ends)]
 
     def _finer(self, k, image, z, condition):
-        """An image of level k for one of half the size: doubled, with details; and the details alone."""
+        """An image of level k for one of half the size: doubled, with details added."""
         low = self.pyramid_layer.up(ops.cast(image, "float32"))
-        details = self.generators[k]([low, z, *condition])
-        return low + details, details
+        return low + self.generators[k]([low, z, *condition])
 
     def _drawn(self, z, condition):
         """Images of all levels for latent vectors, coarsest first; not cut."""
         parts = self._split(z)
         found = [self.generators[0]([parts[0], *condition])]
         for k in range(1, self.levels):
-            found.append(self._finer(k, found[-1], parts[k], condition)[0])
+            found.append(self._finer(k, found[-1], parts[k], condition))
         return found
 
     # --- what goes in ---
@@ -309,27 +311,25 @@ class LAPGAN(LatentGenerator):
         Of each level the discriminator's is half the sum over true and drawn images, as the authors' batches of both kinds have it.
         """
         image, condition = self._parts(x)
-        bands, images = self.pyramid_layer(image)[::-1], self.pyramid_layer.reductions(image)[::-1]
-        rows = ops.shape(y_pred)[0]
-        parts = self._split(self._latent(rows, self.seed_generator))
+        images, rows = self.pyramid_layer.reductions(image)[::-1], ops.shape(y_pred)[0]
+        parts, total = self._split(self._latent(rows, self.seed_generator)), 0.0
 
         def mean(values):
             return ops.mean(values if sample_weight is None else values * ops.cast(ops.reshape(sample_weight, (-1,)), values.dtype))
 
-        total = 0.0
         for k in range(self.levels):
-            if k == 0:
-                fake, error = self.generators[0]([parts[0], *condition]), 0.0
-            else:
-                fake, details = self._finer(k, images[k - 1], parts[k], condition)
-                error = mean(ops.mean(ops.square(details - ops.cast(bands[k], "float32")), axis=(1, 2, 3)))
-                self.detail_errors[k - 1].update_state(error, sample_weight=rows)
+            fake = self._finer(k, images[k - 1], parts[k], condition) if k else self.generators[0]([parts[0], *condition])
             on_fake, for_generator = self._judged(k, fake, condition, training)
             d_loss = mean(ops.softplus(-y_pred[:, k]) + ops.softplus(on_fake)) / 2
             g_loss = mean(ops.softplus(-for_generator))
             self.d_losses[k].update_state(d_loss, sample_weight=rows)
             self.g_losses[k].update_state(g_loss, sample_weight=rows)
-            total = total + d_loss + g_loss + self.super_resolution * error
+            total = total + d_loss + g_loss
+            if k:
+                # what both have in common, the doubled image, leaves the distance of the details
+                error = mean(ops.mean(ops.square(fake - ops.cast(images[k], "float32")), axis=(1, 2, 3)))
+                self.detail_errors[k - 1].update_state(error, sample_weight=rows)
+                total = total + self.super_resolution * error
         return total
 
     def _judged(self, k, fake, condition, training):
@@ -420,7 +420,7 @@ class LAPGAN(LatentGenerator):
         def run(image, z, *labels):
             condition, parts = [self._one_hot(label) for label in labels], self._split(z)
             for k in range(start, end):
-                image, _ = self._finer(k, image, parts[k], condition)
+                image = self._finer(k, image, parts[k], condition)
             return ops.clip(image, -1.0, 1.0)
 
         arrays = [images, z, *self._labels(labels, len(images))]
@@ -480,9 +480,10 @@ class LAPGAN(LatentGenerator):
 
     def _distances(self, image, z, *labels):
         condition, parts = [self._one_hot(label) for label in labels], self._split(z)
-        bands, images = self.pyramid_layer(image)[::-1], self.pyramid_layer.reductions(image)[::-1]
-        drawn = [self._finer(k, images[k - 1], parts[k], condition)[1] for k in range(1, self.levels)]
-        return ops.stack([ops.sqrt(ops.sum(ops.square(a - b), (1, 2, 3))) for a, b in zip(drawn, bands[1:])], axis=1)
+        images = self.pyramid_layer.reductions(image)[::-1]
+        drawn = [self._finer(k, images[k - 1], parts[k], condition) for k in range(1, self.levels)]
+        # images that share the doubled one differ by their details
+        return ops.stack([ops.sqrt(ops.sum(ops.square(a - b), (1, 2, 3))) for a, b in zip(drawn, images[1:])], axis=1)
 
     def signatures(self):
         """`serve` draws images of `z` (and `label`); `discriminate` gives the probability of being real at each level, coarsest first."""
@@ -507,10 +508,6 @@ class LAPGAN(LatentGenerator):
         if len(labels) != n:
             raise ValueError(f"`labels` must have one class for each of {n} images. Received: {len(labels)}")
         return [labels.astype("int32")]
-
-
-# pixels that the finer discriminators' convolutions need
-SMALLEST = 9
 
 
 def _mixture(kind, numbers, pixels, seed):
