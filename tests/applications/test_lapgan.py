@@ -59,6 +59,36 @@ def gradient(loss, variables):
 # --- the game ---
 
 
+class Game:
+    """The losses of each player as the paper and the authors' code have them, with Keras's cross-entropy, for the networks of a model."""
+
+    def __init__(self, model, z, weights):
+        self.model, self.weights = model, weights
+        self.one_hot = ops.convert_to_tensor(np.eye(3, dtype="float32")[LABELS])
+        self.images = [ops.convert_to_tensor(image) for image in (halved(X), X)]
+        self.parts = [ops.convert_to_tensor(part) for part in (z[:, :4], z[:, 4:])]
+
+    def drawn(self, k):
+        if k == 0:
+            return self.model.generators[0]([self.parts[0], self.one_hot])
+        low = ops.convert_to_tensor(doubled(self.images[0]))
+        return low + self.model.generators[1]([low, self.parts[1], self.one_hot])
+
+    def judged(self, k, image, label):
+        logits = self.model.discriminators[k]([image, self.one_hot])
+        return keras.losses.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True) * self.weights
+
+    def d_loss(self, k):
+        fake = ops.stop_gradient(self.drawn(k))
+        return ops.mean(self.judged(k, self.images[k], 1.0) + self.judged(k, fake, 0.0)) / 2
+
+    def g_loss(self, k):
+        return ops.mean(self.judged(k, self.drawn(k), 1.0))
+
+    def error(self, k):
+        return ops.mean(ops.mean(ops.square(self.drawn(k) - self.images[k]), (1, 2, 3)) * self.weights) if k else 0.0
+
+
 @pytest.mark.parametrize("weight", [None, np.array([0, 2, 0.5, 1, 0, 1], "float32")])
 def test_each_player_follows_the_gradient_of_its_own_loss(weight):
     """One step of gradient descent at rate 1 is the gradient of the player's own loss, with the others as they were."""
@@ -72,44 +102,21 @@ def test_each_player_follows_the_gradient_of_its_own_loss(weight):
     after = {v.path: ops.convert_to_numpy(v) for v in model.trainable_variables}
     for v, value in zip(model.weights, before):
         v.assign(value)
-    one_hot, weights = ops.convert_to_tensor(np.eye(3, dtype="float32")[LABELS]), 1.0 if weight is None else weight
-    images, parts = [halved(X), X], [ops.convert_to_tensor(part) for part in (z[:, :4], z[:, 4:])]
-
-    def drawn(k):
-        if k == 0:
-            return model.generators[0]([parts[0], one_hot])
-        low = ops.convert_to_tensor(doubled(images[0]))
-        return low + model.generators[1]([low, parts[1], one_hot])
-
-    def judged(k, image, label):
-        logits = model.discriminators[k]([image, one_hot])
-        return keras.losses.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True) * weights
-
-    total = 0.0
-    for k in range(2):
-        # a constant for the discriminator
-        fake = ops.convert_to_tensor(ops.convert_to_numpy(drawn(k)))
-        true = ops.convert_to_tensor(images[k])
-
-        def d_loss(k=k, fake=fake, true=true):
-            return ops.mean(judged(k, true, 1.0) + judged(k, fake, 0.0)) / 2
-
-        def error(k=k, true=true):
-            return ops.mean(ops.mean(ops.square(drawn(k) - true), (1, 2, 3)) * weights) if k else 0.0
-
-        def g_loss(k=k):
-            return ops.mean(judged(k, drawn(k), 1.0)) + 0.5 * error()
-
-        for network, loss in ((model.discriminators[k], d_loss), (model.generators[k], g_loss)):
+    game = Game(model, z, 1.0 if weight is None else weight)
+    for k, side in enumerate((10, 20)):
+        losses = (
+            (model.discriminators[k], lambda k=k: game.d_loss(k)),
+            (model.generators[k], lambda k=k: game.g_loss(k) + 0.5 * game.error(k)),
+        )
+        for network, loss in losses:
             old = numpy(network.trainable_variables)
             for v, value, g in zip(network.trainable_variables, old, gradient(loss, network.trainable_variables)):
                 assert np.abs(g).max() > 1e-7
                 np.testing.assert_allclose(value - after[v.path], g, rtol=2e-3, atol=2e-6, err_msg=v.path)
-        total += float(d_loss()) + float(g_loss())
-        side = images[k].shape[1]
-        assert logs[f"d_loss_{side}"] == pytest.approx(float(d_loss()), rel=1e-4)
-        assert logs[f"g_loss_{side}"] == pytest.approx(float(g_loss()) - 0.5 * float(error()), rel=1e-4)
-    assert logs["detail_error_20"] == pytest.approx(float(error()), rel=1e-4)
+        assert logs[f"d_loss_{side}"] == pytest.approx(float(game.d_loss(k)), rel=1e-4)
+        assert logs[f"g_loss_{side}"] == pytest.approx(float(game.g_loss(k)), rel=1e-4)
+    assert logs["detail_error_20"] == pytest.approx(float(game.error(1)), rel=1e-4)
+    total = sum(float(game.d_loss(k) + game.g_loss(k) + 0.5 * game.error(k)) for k in range(2))
     assert logs["loss"] == pytest.approx(total, rel=1e-4)
 
 
@@ -326,5 +333,7 @@ def test_layers_convolve_as_in_the_authors_code():
     model = small()
     found = [(layer.kernel_size, layer.strides, layer.padding) for layer in model.generators[1].layers if isinstance(layer, layers.Conv2D)]
     assert found == [((7, 7), (1, 1), "same")] * 2 + [((5, 5), (1, 1), "same")]
-    found = [(layer.kernel_size, layer.strides, layer.padding) for layer in model.discriminators[1].layers if isinstance(layer, layers.Conv2D)]
+    found = [
+        (layer.kernel_size, layer.strides, layer.padding) for layer in model.discriminators[1].layers if isinstance(layer, layers.Conv2D)
+    ]
     assert found == [((5, 5), (1, 1), "valid"), ((5, 5), (2, 2), "valid")]

@@ -43,8 +43,8 @@ ROWS = 128
 class LAPGAN(LatentGenerator):
     """A Laplacian pyramid of adversarial networks; `fit(images)` needs no targets.
 
-    `call` and `predict` give the discriminators' logits of "this is real", one for each level; `sample`, `generate` and `chain` draw images,
-    `refine` draws details for given coarse images. The exported `serve` takes `z` and gives images.
+    `call` and `predict` give the discriminators' logits of "this is real", one for each level; `sample`, `generate` and `chain` draw
+    images, `refine` draws details for given coarse images. The exported `serve` takes `z` and gives images.
 
     Args:
         image_shape: (height, width, channels); height and width divisible by `2 ** (levels - 1)`.
@@ -56,8 +56,8 @@ class LAPGAN(LatentGenerator):
         generator_filters: channels of the finer generators.
         discriminator_filters: channels of the finer discriminators.
         dropout: rate in the discriminators.
-        noise: of the finer levels. `"plane"`: a number for each pixel (the paper). `"low_rank"`: `noise_dim` numbers, of which each pixel gets
-            a fixed random mixture: a covariance of that rank. `"hash"`: each pixel gets one of them, with a sign.
+        noise: of the finer levels. `"plane"`: a number for each pixel (the paper). `"low_rank"`: `noise_dim` numbers, of which each pixel
+            gets a fixed random mixture: a covariance of that rank. `"hash"`: each pixel gets one of them, with a sign.
         noise_dim: numbers a level for the latter two: one int, which keeps the entropy the same over the levels, or a tuple, one for each
             finer level, coarse first.
         super_resolution: weight of the mean squared distance between generated and true details in the finer generators' loss; 0 for the
