@@ -16,12 +16,12 @@ from zoo.applications import DCGAN, LAPGAN
 from zoo.evidence import Choice, Claim
 from zoo.layers import LaplacianPyramid
 
-TRAINING, DEVELOPMENT, BATCH_SIZE = 16000, 2000, 32
+TRAINING, DEVELOPMENT, BATCH_SIZE = 12800, 2000, 16
 # random seeds begin here; smaller ones were for trials
 FIRST_SEED = 10
-# a seventh of the default's parameters; as many as those of the DCGAN
-SIZES = {"generator_units": 400, "discriminator_units": 200, "generator_filters": 16, "discriminator_filters": 16}
-DCGAN_FILTERS = (90, 45, 22)
+# an eighth of the default's parameters, 388 thousand, as many as the DCGAN has
+SIZES = {"generator_units": 400, "discriminator_units": 200, "generator_filters": 12, "discriminator_filters": 12}
+DCGAN_FILTERS = (88, 44, 22)
 PLAIN, CLASSES, LOW_RANK, SUPER = "LAPGAN", "with classes", "noise of low rank", "super-resolution"
 ARMS = {PLAIN: {}, CLASSES: {"classes": 10}, LOW_RANK: {"noise": "low_rank"}, SUPER: {"super_resolution": 10.0}}
 # Adam's rate for each kind of net, by the trials; beta 1 is 0.5

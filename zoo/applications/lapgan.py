@@ -18,7 +18,9 @@ Differences from the paper:
    by 0.004 % an epoch.
 4. The generators' loss is the non-saturating one of the authors' code, not that of equation 2. One backward pass updates all players at
    the same point, on the same generated batch; none sees another's gradient, so that one optimizer equals one for each.
-5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Weights start from Glorot's distribution.
+5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Its weights start from the code's N(0, 0.05^2),
+   those of its discriminator from N(0, 0.005^2): from Glorot's distribution the discriminator wins, and all samples look alike. The finer
+   networks start from Glorot's.
 6. A batch of 64 images is the code's of 128, of which one half is generated.
 7. What is drawn is cut to [-1, 1] in the end.
 """
@@ -158,8 +160,9 @@ class LAPGAN(LatentGenerator):
         inputs = self._inputs(("z", (self.latent_dim,)))
         x = layers.Concatenate()(inputs) if self.classes else inputs[0]
         for i in range(2):
-            x = layers.Dense(self.generator_units, "relu", name=f"generator_0_hidden_{i}")(x)
-        x = layers.Dense(int(np.prod(self._shapes[0])), dtype="float32", name="generator_0_pixels")(x)
+            x = layers.Dense(self.generator_units, "relu", kernel_initializer=_normal(0.05), name=f"generator_0_hidden_{i}")(x)
+        pixels = layers.Dense(int(np.prod(self._shapes[0])), kernel_initializer=_normal(0.05), dtype="float32", name="generator_0_pixels")
+        x = pixels(x)
         return keras.Model(inputs, layers.Reshape(self._shapes[0], dtype="float32")(x), name="generator_0")
 
     def _coarse_discriminator(self):
@@ -167,9 +170,9 @@ class LAPGAN(LatentGenerator):
         x = layers.Flatten()(inputs[0])
         x = layers.Concatenate()([x, inputs[1]]) if self.classes else x
         for i in range(2):
-            x = layers.Dense(self.discriminator_units, "relu", name=f"discriminator_0_hidden_{i}")(x)
+            x = layers.Dense(self.discriminator_units, "relu", kernel_initializer=_normal(0.005), name=f"discriminator_0_hidden_{i}")(x)
             x = layers.Dropout(self.dropout, name=f"discriminator_0_dropout_{i}")(x)
-        logit = layers.Dense(1, dtype="float32", name="discriminator_0_logit")(x)
+        logit = layers.Dense(1, kernel_initializer=_normal(0.005), dtype="float32", name="discriminator_0_logit")(x)
         return keras.Model(inputs, logit, name="discriminator_0")
 
     def _fine_generator(self, k):
@@ -508,6 +511,10 @@ class LAPGAN(LatentGenerator):
         if len(labels) != n:
             raise ValueError(f"`labels` must have one class for each of {n} images. Received: {len(labels)}")
         return [labels.astype("int32")]
+
+
+def _normal(deviation):
+    return keras.initializers.RandomNormal(stddev=deviation)
 
 
 def _mixture(kind, numbers, pixels, seed):
