@@ -18,9 +18,9 @@ Differences from the paper:
    by 0.004 % an epoch.
 4. The generators' loss is the non-saturating one of the authors' code, not that of equation 2. One backward pass updates all players at
    the same point, on the same generated batch; none sees another's gradient, so that one optimizer equals one for each.
-5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Its weights start from the code's N(0, 0.05^2),
-   those of its discriminator from N(0, 0.005^2): from Glorot's distribution the discriminator wins, and all samples look alike. The finer
-   networks start from Glorot's.
+5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Weights start as in the code: the coarsest
+   generator's from N(0, 0.05^2), its discriminator's from N(0, 0.005^2), the others from Torch's uniform distribution of variance 1 / (3
+   inputs). From Glorot's distribution the coarsest discriminator wins, all samples look alike, and details begin much too strong.
 6. A batch of 64 images is the code's of 128, of which one half is generated.
 7. What is drawn is cut to [-1, 1] in the end.
 """
@@ -185,18 +185,21 @@ class LAPGAN(LatentGenerator):
             mixture.set_weights([_mixture(self.noise, self._noise_sizes[k], height * width, k)])
         x = layers.Concatenate()([inputs[0], layers.Reshape((height, width, 1))(z), *self._class_plane(inputs[2:], k, "generator")])
         for i in range(2):
-            x = layers.Conv2D(self.generator_filters, 7, padding="same", activation="relu", name=f"generator_{k}_conv_{i}")(x)
-        details = layers.Conv2D(channels, 5, padding="same", dtype="float32", name=f"generator_{k}_details")(x)
-        return keras.Model(inputs, details, name=f"generator_{k}")
+            name = f"generator_{k}_conv_{i}"
+            x = layers.Conv2D(self.generator_filters, 7, 1, "same", activation="relu", kernel_initializer=_uniform(), name=name)(x)
+        details = layers.Conv2D(channels, 5, 1, "same", kernel_initializer=_uniform(), dtype="float32", name=f"generator_{k}_details")
+        return keras.Model(inputs, details(x), name=f"generator_{k}")
 
     def _fine_discriminator(self, k):
         inputs = self._inputs(("image", self._shapes[k]))
         x, planes = inputs[0], self._class_plane(inputs[1:], k, "discriminator")
         x = layers.Concatenate()([x, *planes]) if planes else x
         for i in range(2):
-            x = layers.Conv2D(self.discriminator_filters, 5, 1 + i, activation="relu", name=f"discriminator_{k}_conv_{i}")(x)
+            name = f"discriminator_{k}_conv_{i}"
+            x = layers.Conv2D(self.discriminator_filters, 5, 1 + i, activation="relu", kernel_initializer=_uniform(), name=name)(x)
         x = layers.Dropout(self.dropout, name=f"discriminator_{k}_dropout")(layers.Flatten()(x))
-        return keras.Model(inputs, layers.Dense(1, dtype="float32", name=f"discriminator_{k}_logit")(x), name=f"discriminator_{k}")
+        logit = layers.Dense(1, kernel_initializer=_uniform(), dtype="float32", name=f"discriminator_{k}_logit")
+        return keras.Model(inputs, logit(x), name=f"discriminator_{k}")
 
     def _class_plane(self, condition, k, player):
         """The class through a linear layer, as one more plane."""
@@ -515,6 +518,10 @@ class LAPGAN(LatentGenerator):
 
 def _normal(deviation):
     return keras.initializers.RandomNormal(stddev=deviation)
+
+
+def _uniform():
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
 def _mixture(kind, numbers, pixels, seed):
