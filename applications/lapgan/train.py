@@ -16,7 +16,7 @@ from zoo.applications import DCGAN, LAPGAN
 from zoo.evidence import Choice, Claim
 from zoo.layers import LaplacianPyramid
 
-TRAINING, DEVELOPMENT, UPDATES, BATCH_SIZE = 12800, 2000, 600, 16
+TRAINING, DEVELOPMENT, UPDATES, BATCH_SIZE = 12800, 2000, 400, 16
 # random seeds begin here; smaller ones were for trials
 FIRST_SEED = 10
 # an eighth of the default's parameters, 388 thousand, as many as the DCGAN has
