@@ -93,6 +93,9 @@ class Game:
 def test_each_player_follows_the_gradient_of_its_own_loss(weight):
     """One step of gradient descent at rate 1 is the gradient of the player's own loss, with the others as they were."""
     model = small(dropout=0.0)
+    # the coarsest discriminator starts with weights so small that gradients would be lost in rounding
+    for v in model.discriminators[0].trainable_variables:
+        v.assign(50 * v)
     model.compile(keras.optimizers.SGD(1.0))
     state = ops.convert_to_numpy(model.seed_generator.state)
     z = ops.convert_to_numpy(keras.random.uniform((len(X), model.latent_size), -1.0, 1.0, seed=model.seed_generator))
@@ -132,13 +135,6 @@ def test_an_image_without_weight_has_no_influence():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_dropout_draws_anew_each_step():
-    model = small(dropout=0.9)
-    model.compile(keras.optimizers.SGD(0.0))
-    x = {"image": X, "label": LABELS}
-    assert len({round(float(model.train_on_batch(x, return_dict=True)["d_loss_10"]), 5) for _ in range(4)}) > 1
-
-
 # --- the paper's networks ---
 
 
@@ -160,6 +156,20 @@ def test_the_papers_networks():
     assert type(optimizer) is keras.optimizers.SGD and optimizer.momentum == 0.5
     assert float(ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(0.02)
     assert model.default_batch_size == 64
+
+
+def test_weights_start_as_in_the_authors_code():
+    """The coarsest pair from normal distributions, the others from Torch's uniform one, with a deviation of 1 / sqrt(3 inputs)."""
+    model = LAPGAN()
+    for network, deviation in ((model.generators[0], 0.05), (model.discriminators[0], 0.005)):
+        for v in network.trainable_variables:
+            assert v.name == "bias" or ops.convert_to_numpy(v).std() == pytest.approx(deviation, rel=0.1)
+    for network in (*model.generators[1:], *model.discriminators[1:]):
+        for v in network.trainable_variables:
+            values = ops.convert_to_numpy(v)
+            if v.name == "kernel":
+                limit = 1 / np.sqrt(np.prod(v.shape[:-1]))
+                assert 0.9 * limit < np.abs(values).max() <= 1.0001 * limit and values.std() == pytest.approx(limit / 3**0.5, rel=0.1)
 
 
 def test_classes_are_a_plane_through_a_linear_layer():
