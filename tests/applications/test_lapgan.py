@@ -153,8 +153,8 @@ def test_the_papers_networks():
     kinds = [type(layer).__name__ for layer in model.discriminators[0].layers]
     assert kinds == ["InputLayer", "Flatten", "Dense", "Dropout", "Dense", "Dropout", "Dense"]
     optimizer = model.optimizer
-    assert type(optimizer) is keras.optimizers.SGD and optimizer.momentum == 0.5
-    assert float(ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(0.02)
+    assert type(optimizer) is keras.optimizers.Adam and optimizer.beta_1 == 0.5
+    assert float(ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(0.001)
     assert model.default_batch_size == 64
 
 
@@ -176,7 +176,7 @@ def test_classes_are_a_plane_through_a_linear_layer():
     """The finer networks see one more plane; the coarse ones a vector."""
     plain, model = small(classes=None), small()
     assert model.generators[0].count_params() - plain.generators[0].count_params() == 3 * 6
-    assert model.discriminators[0].count_params() - plain.discriminators[0].count_params() == 3 * 5
+    assert model.discriminators[0].count_params() - plain.discriminators[0].count_params() == 3 * 64
     plane = 3 * 480 + 480
     assert model.generators[1].count_params() - plain.generators[1].count_params() == plane + 49 * 4
     assert model.discriminators[1].count_params() - plain.discriminators[1].count_params() == plane + 25 * 3

@@ -14,8 +14,9 @@ keeps a finer level to what it was given.
 Differences from the paper:
 1. Images keep their size, 8 -> 16 -> 32 pixels for CIFAR-10, as in the authors' code; the text has crops, 8 -> 14 -> 28.
 2. Pixels lie in [-1, 1]; the authors' code normalises them by mean and deviation.
-3. Momentum stays at 0.5 and the rate at 0.02, as in the authors' code. By the text the one grows to 0.8 over 375 epochs and the other falls
-   by 0.004 % an epoch.
+3. The default is Adam at 0.001 with beta 1 of 0.5. The paper's SGD begins at 0.02 with momentum 0.5, which grows to 0.8 over 375 epochs;
+   `keras.optimizers.SGD(0.02, momentum=0.5)`, as in the authors' code, takes many epochs: after 200 and after 800 updates of the coarsest
+   pair the Frechet distance of 8 x 8 pixels of CIFAR-10 was 48 and 46, of Adam 48 and 19.
 4. The generators' loss is the non-saturating one of the authors' code, not that of equation 2. One backward pass updates all players at
    the same point, on the same generated batch; none sees another's gradient, so that one optimizer equals one for each.
 5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Weights start as in the code: the coarsest
@@ -264,7 +265,7 @@ class LAPGAN(LatentGenerator):
             "classes": 3,
             "latent_dim": 4,
             "generator_units": 6,
-            "discriminator_units": 5,
+            "discriminator_units": 64,
             "generator_filters": 4,
             "discriminator_filters": 3,
             "dropout": 0.2,
@@ -302,14 +303,14 @@ class LAPGAN(LatentGenerator):
             "discriminator_filters": filters,
             "noise": hp.Choice("noise", list(NOISES)),
             "super_resolution": hp.Choice("super_resolution", [0.0, 1.0, 10.0]),
-            "learning_rate": hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"),
+            "learning_rate": hp.Float("learning_rate", 1e-4, 3e-3, sampling="log"),
         }
 
     # --- learning ---
 
     def default_optimizer(self):
-        """SGD at 0.02 with momentum 0.5 (section 3.1.1)."""
-        return keras.optimizers.SGD(0.02, momentum=0.5)
+        """Adam at 0.001 with beta 1 of 0.5; the paper's is `SGD(0.02, momentum=0.5)` (third difference)."""
+        return keras.optimizers.Adam(1e-3, beta_1=0.5)
 
     def objective(self, x, y, y_pred, sample_weight, training):
         """The losses of all players, summed; none sends gradients to another. An image of weight 0 has no influence.
