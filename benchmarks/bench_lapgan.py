@@ -60,11 +60,11 @@ def main():
     benchmark.case(f"{STEPS} updates of all levels", lambda: ours.fit(x, verbose=0), by_hand, work=STEPS, unit="updates", repeats=5)
 
     def drawn():
-        image = levels[0].generator(np.random.uniform(-1, 1, (128, 100)).astype("float32"), training=False)
+        image = levels[0].generator([tf.random.uniform((128, 100), -1.0, 1.0)], training=False)
         for level in levels[1:]:
             low = double(image)
-            z = np.random.uniform(-1, 1, (128, level.generator.inputs[-1].shape[1])).astype("float32")
-            image = low + level.generator([low, tf.constant(z)], training=False)
+            z = tf.random.uniform((128, level.generator.inputs[-1].shape[1]), -1.0, 1.0)
+            image = low + level.generator([low, z], training=False)
         return image.numpy()
 
     benchmark.case("128 samples", lambda: ours.sample(128), drawn, work=128, unit="samples", repeats=9)
