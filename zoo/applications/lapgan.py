@@ -20,8 +20,8 @@ Differences from the paper:
 4. The generators' loss is the non-saturating one of the authors' code, not that of equation 2. One backward pass updates all players at
    the same point, on the same generated batch; none sees another's gradient, so that one optimizer equals one for each.
 5. The coarsest generator's hidden layers are ReLUs, as in the text; the code has a sigmoid. Weights start as in the code: the coarsest
-   generator's from N(0, 0.05^2), its discriminator's from N(0, 0.005^2), the others from Torch's uniform distribution of variance 1 / (3
-   inputs). From Glorot's distribution the coarsest discriminator wins, all samples look alike, and details begin much too strong.
+   generator's from N(0, 0.05^2), its discriminator's from N(0, 0.005^2), those of convolutions and of the finer logits from Torch's uniform
+   distribution of variance 1 / (3 inputs). From Glorot's the coarsest discriminator wins, and all samples look alike.
 6. A batch of 64 images is the code's of 128, of which one half is generated.
 7. What is drawn is cut to [-1, 1] in the end.
 """
