@@ -30,6 +30,70 @@ def test_parzen_bandwidth_is_the_best_on_a_grid():
         metrics.parzen_log_likelihood(samples, x[:, :1], 1)
 
 
+def _smoothed(means):
+    """Samples that depend on the means: the image of these, and what is one step to the right of it."""
+    image = np.repeat(np.repeat(means, 2, 1), 2, 2)
+    return np.stack([image + 0.3 * np.sin(image * [[[1.0], [2.0]] * means.shape[2]]), np.roll(image, 1, 2)], axis=1)
+
+
+def test_parzen_windows_of_each_scale_are_a_density_of_orthonormal_coordinates():
+    """By hand for images of 4 x 4 pixels: a matrix of Haar's wavelets, and scipy's Gaussians around samples."""
+    x, coarse, sigmas = RNG.normal(size=(5, 4, 4, 1)), RNG.normal(size=(6, 1, 1, 1)), (0.5, 0.7, 0.9)
+    block = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+    # rows: a block of four pixels each, in the order of the pixels of the next scale
+    places = [[4 * (2 * i + a) + 2 * j + b for a in (0, 1) for b in (0, 1)] for i in (0, 1) for j in (0, 1)]
+    fine = np.zeros((16, 16))
+    for i, place in enumerate(places):
+        for j in range(4):
+            fine[4 * j + i, place] = block[j]
+    whole = np.eye(16)
+    whole[:4, :4] = block
+    basis = whole @ fine
+    np.testing.assert_allclose(basis @ basis.T, np.eye(16), atol=1e-12)
+    expected = []
+    for image in x.reshape(5, 16):
+        mean, middle = image.reshape(1, -1).mean(1).reshape(1, 1, 1, 1), (fine @ image)[:4].reshape(1, 2, 2, 1) / 2
+        own, parts = basis @ image, []
+        # in orthonormal coordinates windows are as much wider as means are larger: by two a halving
+        centres = {0: 4 * coarse.reshape(-1, 1), 1: 2 * (block @ _smoothed(mean)[0].reshape(-1, 4).T).T[:, 1:]}
+        centres[2] = (fine @ _smoothed(middle)[0].reshape(-1, 16).T).T[:, 4:]
+        for scale, rows in enumerate((slice(0, 1), slice(1, 4), slice(4, 16))):
+            wide = (2 ** (2 - scale) * sigmas[scale]) ** 2
+            parts.append(np.log(np.mean([stats.multivariate_normal(c, wide).pdf(own[rows]) for c in centres[scale]])))
+        expected.append(sum(parts))
+    found = metrics.multiscale_parzen_log_likelihood(x, coarse, _smoothed, sigmas)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_parzen_windows_of_each_scale_integrate_to_one():
+    proposal = stats.multivariate_normal(np.zeros(4), 4)
+    x = proposal.rvs(40000, random_state=0)
+    density = np.exp(metrics.multiscale_parzen_log_likelihood(x.reshape(-1, 2, 2, 1), RNG.normal(size=(9, 1, 1, 1)), _smoothed, (0.5, 0.7)))
+    ratio = density / proposal.pdf(x)
+    assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / 200) and ratio.std() / 200 < 0.02
+
+
+def test_without_halving_parzen_windows_of_each_scale_are_the_plain_ones():
+    x, samples = RNG.normal(size=(7, 2, 3, 1)), RNG.normal(size=(4, 2, 3, 1))
+    found = metrics.multiscale_parzen_log_likelihood(x, samples, None, (0.4,))
+    np.testing.assert_allclose(found, metrics.parzen_log_likelihood(samples, x, 0.4))
+
+
+def test_bandwidths_of_each_scale_are_the_best_on_a_grid():
+    x, coarse, grid = RNG.normal(size=(30, 4, 2, 1)), RNG.normal(size=(50, 2, 1, 1)), (0.05, 0.6, 1.1, 7.0)
+    found = metrics.multiscale_parzen_bandwidths(x, coarse, _smoothed, 1, grid)
+    value = {(a, b): metrics.multiscale_parzen_log_likelihood(x, coarse, _smoothed, (a, b)).mean() for a in grid for b in grid}
+    assert found == max(value, key=value.get)
+    shared = metrics.multiscale_parzen_log_likelihood(x, coarse, lambda means: np.zeros((1, 3, 4, 2, 1)), (1, 1))
+    tiled = metrics.multiscale_parzen_log_likelihood(x, coarse, lambda means: np.zeros((len(means), 3, 4, 2, 1)), (1, 1))
+    np.testing.assert_allclose(shared, tiled)
+    for bad, name in ((dict(sigmas=(1, 0)), "sigmas"), (dict(sigmas=()), "sigmas"), (dict(x=x[:, :3]), "x"), (dict(x=x[0]), "x")):
+        with pytest.raises(ValueError, match=f"`{name}`.*Received"):
+            metrics.multiscale_parzen_log_likelihood(**{"x": x, "coarse": coarse, "refine": _smoothed, "sigmas": (1, 1), **bad})
+    with pytest.raises(ValueError, match="`refine`.*Received"):
+        metrics.multiscale_parzen_log_likelihood(x, coarse, lambda means: means, (1, 1))
+
+
 def test_frechet_distance():
     """Zero for a set and itself, the distance of means for a shift, the textbook's formula otherwise."""
     a, b = RNG.normal(size=(200, 4)), RNG.normal(size=(300, 4)) @ RNG.normal(size=(4, 4)) + 1

@@ -399,6 +399,18 @@ ENTRIES = (
         "An autoencoder whose masks make it a distribution: exact likelihoods in one pass, samples, and missing values filled in.",
     ),
     Entry(
+        49,
+        "LAPGAN",
+        "lapgan",
+        "LAPGAN",
+        "image synthesis",
+        "Deep Generative Image Models using a Laplacian Pyramid of Adversarial Networks",
+        "Denton et al.",
+        2015,
+        "1506.05751",
+        "An adversarial pair for each level of a Laplacian pyramid: images drawn from coarse to fine, and details for given small images.",
+    ),
+    Entry(
         50,
         "GeneralizedAdversarialNet",
         "generalized_adversarial_net",

@@ -27,6 +27,7 @@ PARTS = {
     "zoo.layers.free_log_std": ("FreeLogStd",),
     "zoo.layers.grad_layer": ("GradLayer", "Pick"),
     "zoo.layers.highway": ("Highway",),
+    "zoo.layers.laplacian_pyramid": ("LaplacianPyramid",),
     "zoo.layers.masked_dense": ("MaskedDense",),
     "zoo.layers.max_pooling_dropout": ("MaxPoolingDropout2D",),
     "zoo.layers.max_unpooling": ("MaxPoolingWithArgmax2D", "MaxUnpooling2D"),

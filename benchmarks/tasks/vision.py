@@ -329,6 +329,20 @@ def task_dcgan():
     )
 
 
+def task_lapgan():
+    """Photographs of CIFAR-10; the distance between thumbnails of drawn and of real images, beside that of noise."""
+    (x, _), (x_test, _) = cifar10(8000, 500)
+    x, x_test = 2 * x - 1, 2 * x_test - 1
+    model = applications.LAPGAN()
+    noise = np.random.default_rng(SEED).uniform(-1, 1, x_test.shape).astype("float32")
+
+    def score():
+        return "distance of thumbnails", _frechet(model.sample(500, seed=0), x_test), _frechet(noise, x_test), False
+
+    small = model.pyramid(x[:16])[-1]
+    return Task(model, {"x": x, "epochs": 4}, score, {"sample": lambda: model.sample(16), "refine": lambda: model.refine(small)})
+
+
 def task_generalized_adversarial_net():
     """Points of the plane, a mixture of three; the divergence that an exact integral gives, beside that of the untrained Gaussian."""
     rng = np.random.default_rng(SEED)

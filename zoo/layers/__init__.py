@@ -13,6 +13,7 @@ from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
 from zoo.layers.grad_layer import finalize as finalize
 from zoo.layers.highway import Highway as Highway
+from zoo.layers.laplacian_pyramid import LaplacianPyramid as LaplacianPyramid
 from zoo.layers.masked_dense import MaskedDense as MaskedDense
 from zoo.layers.masked_dense import degree_mask as degree_mask
 from zoo.layers.masked_dense import draw_degrees as draw_degrees

@@ -10,6 +10,8 @@ from zoo.metrics.generative import cluster_labels as cluster_labels
 from zoo.metrics.generative import frechet_distance as frechet_distance
 from zoo.metrics.generative import jensen_shannon_divergence as jensen_shannon_divergence
 from zoo.metrics.generative import mode_coverage as mode_coverage
+from zoo.metrics.generative import multiscale_parzen_bandwidths as multiscale_parzen_bandwidths
+from zoo.metrics.generative import multiscale_parzen_log_likelihood as multiscale_parzen_log_likelihood
 from zoo.metrics.generative import parzen_bandwidth as parzen_bandwidth
 from zoo.metrics.generative import parzen_log_likelihood as parzen_log_likelihood
 from zoo.metrics.generative import precision_recall as precision_recall

@@ -7,6 +7,8 @@ from zoo.arguments import as_array, count, listed, number, numbers
 
 # distances that are held at a time
 BLOCK = 2**24
+# images for which samples are drawn at a time
+ROWS = 20
 # of images in [0, 1], as papers search them
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10))
 
@@ -53,6 +55,52 @@ def parzen_bandwidth(samples, x, sigmas=BANDWIDTHS):
     """
     candidates = [number("sigmas", sigma, above=0) for sigma in listed("sigmas", sigmas, "a list of positive numbers")]
     return max(candidates, key=lambda sigma: parzen_log_likelihood(samples, x, sigma).mean())
+
+
+def multiscale_parzen_log_likelihood(x, coarse, refine, sigmas):
+    """Log-density of images under Gaussian windows at each scale (Denton et al. 2015, section 4.1).
+
+    An image is split into the means of blocks of 2 x 2 pixels and, in an orthonormal basis, what these leave out: `log p(I)` is the sum of
+    `log q(details | means)` over the scales and of `log q(means)` at the coarsest. Details are those of samples that are drawn for the
+    image's own means, so that each conditional density integrates to one. It favours no detail at all over wrong detail: compare it with
+    that of samples without any.
+
+    Args:
+        x: held-out images `(n, height, width, channels)`.
+        coarse: samples of the smallest images, `(m, height >> scales, ...)`.
+        refine: function of means `(rows, height, width, channels)`; gives `(rows, draws, 2 * height, 2 * width, channels)`, samples of
+            images of twice the size, or `(1, draws, ...)`, which then stand for all rows. Their own means are not looked at.
+        sigmas: standard deviations of the windows, coarsest first, in units of pixels of their scale; as many as scales and one more.
+
+    Returns:
+        Array `(n,)` in nats, of the density over all pixels, to be compared with `parzen_log_likelihood`.
+
+    Raises:
+        ValueError: if shapes do not fit or a sigma is not positive.
+    """
+    sigmas = [float(sigma) for sigma in sigmas]
+    if not sigmas or not all(sigma > 0 for sigma in sigmas):
+        raise ValueError(f"`sigmas` must be positive numbers. Received: {sigmas}")
+    found = 0.0
+    for windows, sigma in zip(_windows(x, coarse, refine, len(sigmas) - 1), sigmas):
+        found = found + windows(sigma)
+    return found
+
+
+def multiscale_parzen_bandwidths(x, coarse, refine, scales, sigmas=BANDWIDTHS):
+    """The windows under which validation images are most likely, each scale by itself; see `multiscale_parzen_log_likelihood`.
+
+    Args:
+        x: validation images, not those that are reported.
+        coarse: as there.
+        refine: as there.
+        scales: how often images are halved.
+        sigmas: candidates.
+
+    Returns:
+        A tuple of `scales + 1` floats, coarsest first.
+    """
+    return tuple(float(max(sigmas, key=lambda sigma: windows(sigma).mean())) for windows in _windows(x, coarse, refine, scales))
 
 
 def frechet_distance(real, generated):
@@ -225,3 +273,47 @@ def _rows(first, a, second, b):
 
 def _square_distances(a, b):
     return np.clip(np.square(a).sum(1)[:, None] - 2 * a @ b.T + np.square(b).sum(1), 0, None)
+
+
+def _windows(x, coarse, refine, scales):
+    """For each scale, coarsest first, a function of sigma that gives the log-densities `(n,)` of what that scale adds."""
+    images = [as_array("x", x).astype("float64")]
+    side = 2**scales
+    if images[0].ndim != 4 or any(n % side for n in images[0].shape[1:3]):
+        raise ValueError(f"`x` must be images (n, height, width, channels), sides divisible by {side}. Received: {images[0].shape}")
+    for _ in range(scales):
+        images.append(_means_and_details(images[-1])[0])
+    # a change of unit: the orthonormal means of k halvings are 2 ** k times the plain ones
+    images, volume = images[::-1], np.log(2)
+    smallest, coarse = images[0], as_array("coarse", coarse)
+    yield lambda sigma: parzen_log_likelihood(coarse, smallest, sigma) - smallest[0].size * scales * volume
+    for halvings, means, image in zip(range(scales - 1, -1, -1), images, images[1:]):
+        details = _means_and_details(image)[1]
+        squares = _squares_to_samples(details, means, refine)
+
+        def windows(sigma, squares=squares, dim=details.shape[1], halvings=halvings):
+            found = special.logsumexp(-squares / (2 * sigma**2), axis=1) - np.log(squares.shape[1])
+            return found - dim * (np.log(sigma * np.sqrt(2 * np.pi)) + halvings * volume)
+
+        yield windows
+
+
+def _squares_to_samples(details, means, refine):
+    """Squared distances `(n, draws)` of details to those of samples that are drawn for the means."""
+    found = []
+    for start in range(0, len(means), ROWS):
+        rows = means[start : start + ROWS].astype("float32")
+        samples = np.asarray(refine(rows))
+        expected = (2 * rows.shape[1], 2 * rows.shape[2], rows.shape[3])
+        if samples.ndim != 5 or len(samples) not in (1, len(rows)) or samples.shape[2:] != expected:
+            raise ValueError(f"`refine` must give (rows, draws, {', '.join(map(str, expected))}). Received: {samples.shape}")
+        drawn = _means_and_details(samples.reshape(-1, *expected).astype("float64"))[1].reshape(*samples.shape[:2], -1)
+        found.append(np.square(details[start : start + ROWS, None] - drawn).sum(-1))
+    return np.concatenate(found)
+
+
+def _means_and_details(images):
+    """Means of blocks of 2 x 2 pixels `(n, h, w, channels)`, and in an orthonormal basis what they leave out, `(n, 3 h w channels)`."""
+    a, b, c, d = (images[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+    details = np.stack([a + b - c - d, a - b + c - d, a - b - c + d]) / 2
+    return (a + b + c + d) / 4, np.moveaxis(details, 0, 1).reshape(len(images), -1)
