@@ -387,6 +387,18 @@ ENTRIES = (
         "Proposes objects: for a patch, the mask of the object at its centre and a score that there is one.",
     ),
     Entry(
+        45,
+        "RIDE",
+        "ride",
+        "Recurrent image density estimator",
+        "density estimation",
+        "Generative Image Modeling Using Spatial LSTMs",
+        "Theis, Bethge",
+        2015,
+        "1506.03478",
+        "Exact densities of images of any size: LSTMs over both dimensions predict each pixel's mixture of Gaussian scale mixtures.",
+    ),
+    Entry(
         48,
         "MADE",
         "made",

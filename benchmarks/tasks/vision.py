@@ -386,6 +386,31 @@ def task_made():
     )
 
 
+def task_ride():
+    """Grey patches of photographs; the trivial answer is a Gaussian given the neighbourhood."""
+    photographs, rng = datasets.bsds("train"), np.random.default_rng(SEED)
+
+    def patches(images, each):
+        found = []
+        for image in images:
+            grey = np.round(255 * (image @ np.array([0.299, 0.587, 0.114], "float32"))) / 255
+            for _ in range(each):
+                i, j = (rng.integers(side - 15) for side in grey.shape)
+                found.append(grey[i : i + 16, j : j + 16, None])
+        return np.stack(found).astype("float32")
+
+    x, x_test = patches(photographs[:150], 100), patches(photographs[150:], 10)
+    model, trivial = applications.RIDE(), applications.RIDE(units=0, components=1, scales=1, features=1)
+    trivial.adapt(x)
+    trivial.finetune(x[:1000], steps=30, verbose=0)
+    return Task(
+        model,
+        {"x": x, "epochs": 2},
+        lambda: ("bits of a pixel", float(model.bits_per_pixel(x_test).mean()), float(trivial.bits_per_pixel(x_test).mean()), False),
+        {"sample": lambda: model.sample(4, 16, 16), "log_density": lambda: model.log_density(x_test[:64])},
+    )
+
+
 def task_flow_vae():
     """Binarised digits: free energy of held-out ones; the trivial code length is that of pixels that are independent."""
     x, _, x_test = datasets.binarized_mnist()

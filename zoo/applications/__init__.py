@@ -38,6 +38,7 @@ from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
 from zoo.applications.re_net import ReNet as ReNet
+from zoo.applications.ride import RIDE as RIDE
 from zoo.applications.robust_optimization import RobustOptimization as RobustOptimization
 from zoo.applications.sa_lstm import SALSTM as SALSTM
 from zoo.applications.sentence_cnn import SentenceCNN as SentenceCNN

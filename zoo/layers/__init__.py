@@ -20,6 +20,7 @@ from zoo.layers.masked_dense import draw_degrees as draw_degrees
 from zoo.layers.max_pooling_dropout import MaxPoolingDropout2D as MaxPoolingDropout2D
 from zoo.layers.max_unpooling import MaxPoolingWithArgmax2D as MaxPoolingWithArgmax2D
 from zoo.layers.max_unpooling import MaxUnpooling2D as MaxUnpooling2D
+from zoo.layers.mcgsm import MCGSM as MCGSM
 from zoo.layers.mean_field import MeanFieldCRF as MeanFieldCRF
 from zoo.layers.monte_carlo_dropout import MonteCarloDropout as MonteCarloDropout
 from zoo.layers.monte_carlo_dropout import dropout_moments as dropout_moments
@@ -43,6 +44,7 @@ from zoo.layers.recurrent_encoder import RecurrentEncoder as RecurrentEncoder
 from zoo.layers.scheduled_sampling import ScheduledSampling as ScheduledSampling
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.sequence_pooling import at_last as at_last
+from zoo.layers.spatial_lstm import SpatialLSTM as SpatialLSTM
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
 from zoo.layers.symbol_dropout import SymbolDropout as SymbolDropout
 from zoo.layers.winner_take_all import KSparse as KSparse
