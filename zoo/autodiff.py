@@ -45,9 +45,9 @@ def frozen(variables):
 
 
 def weighted(variables, share):
-    """A scope in which `variables` keep their values but receive `share` of their gradient; what they are applied to receives all of its own.
+    """A scope in which `variables` keep their values but receive `share` of their gradient; what passes them receives its whole one.
 
-    Example: a decoder learns a tenth of what its encoder learns from the same loss.
+    Example: a loss counts fully for an encoder, and by a tenth for the decoder behind it.
     """
     if BACKEND == "tensorflow":
         _keep_reads_before_updates()

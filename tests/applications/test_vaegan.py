@@ -221,7 +221,14 @@ def test_table_1():
     block = ["BatchNormalization", "ReLU"]
     assert kinds["encoder"][1:] == [*3 * ["Conv2D", *block], "Flatten", "Dense", *block, "Dense", "Dense"]
     assert kinds["decoder"][1:] == ["Dense", *block, "Reshape", *3 * ["Conv2DTranspose", *block], "Conv2D", "Activation"]
-    assert [k for k in kinds["discriminator"][1:] if k != "Flatten"] == ["Conv2D", "ReLU", *3 * ["Conv2D", *block], "Dense", *block, "Dense"]
+    assert [k for k in kinds["discriminator"][1:] if k != "Flatten"] == [
+        "Conv2D",
+        "ReLU",
+        *3 * ["Conv2D", *block],
+        "Dense",
+        *block,
+        "Dense",
+    ]
     inside = 25 * (3 * 64 + 64 * 128 + 128 * 256) + 64 * 256 * 2048
     assert model.encoder.count_params() == inside + 4 * (64 + 128 + 256 + 2048) + 2 * (2048 + 1) * 128
     inside = 128 * 64 * 256 + 25 * (256 * 256 + 256 * 128 + 128 * 32 + 32 * 3) + 3

@@ -91,7 +91,10 @@ class VAEGAN(LatentGenerator):
         self.form = arguments.one_of("form", form, FORMS)
         self.image_shape = _counts("image_shape", image_shape)
         self.latent_dim = arguments.count("latent_dim", latent_dim)
-        self.encoder_filters, self.encoder_units = _counts("encoder_filters", encoder_filters), arguments.count("encoder_units", encoder_units)
+        self.encoder_filters, self.encoder_units = (
+            _counts("encoder_filters", encoder_filters),
+            arguments.count("encoder_units", encoder_units),
+        )
         self.decoder_filters = _counts("decoder_filters", decoder_filters)
         self.discriminator_filters = _counts("discriminator_filters", discriminator_filters)
         self.discriminator_units = arguments.count("discriminator_units", discriminator_units)

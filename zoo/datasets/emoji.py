@@ -94,7 +94,9 @@ def emoji_people(pictures=None):
 def _variants(table):
     """Each picture that there is: its entry, and what `Emoji` says of it."""
     for one in table:
-        tones = {"": one} | {", ".join(_TONES[t] for t in key.split("-")): variant for key, variant in one.get("skin_variations", {}).items()}
+        tones = {"": one} | {
+            ", ".join(_TONES[t] for t in key.split("-")): variant for key, variant in one.get("skin_variations", {}).items()
+        }
         for tone, variant in tones.items():
             if variant["has_img_google"]:
                 yield variant, one["name"], one["category"], one["subcategory"], tone
