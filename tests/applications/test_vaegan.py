@@ -10,7 +10,7 @@ from zoo import autodiff
 from zoo.applications import VAEGAN
 
 RNG = np.random.default_rng(0)
-X = RNG.uniform(-1, 1, (10, 8, 12, 3)).astype("float32")
+X = RNG.uniform(-1, 1, (10, 8, 16, 3)).astype("float32")
 A = RNG.integers(0, 2, (10, 2)).astype("float32")
 BOTH = {"image": X, "attributes": A}
 MARKS = np.array([[1, 0], [0, 1]] * 5)
@@ -182,7 +182,7 @@ def test_losses_are_those_of_gaussians():
     """KL against SciPy's entropy and a sum over many draws; the error is a unit Gaussian's log-density, less what no weight changes."""
     model = plain(form="gan", similarity_layer=2)
     mean, log_variance = RNG.normal(size=(2, 4, 5))
-    a, b = RNG.uniform(-1, 1, (2, 4, 8, 12, 3)).astype("float32")
+    a, b = RNG.uniform(-1, 1, (2, 4, 8, 16, 3)).astype("float32")
     features = numpy([model.similarity(a), model.similarity(b)])
     density = stats.norm.logpdf(features[0], features[1], 1).sum(1)
     constant = features[0].shape[1] * 0.5 * np.log(2 * np.pi)
@@ -263,7 +263,7 @@ def test_codes_images_and_attributes(model):
     served = model.signatures()["serve"][0](BOTH)
     np.testing.assert_allclose(ops.convert_to_numpy(served["image"]), images, rtol=1e-3, atol=1e-5)
     drawn = model.sample(70, seed=3, attributes=A[0])
-    assert drawn.shape == (70, 8, 12, 3) and np.abs(drawn).max() <= 1
+    assert drawn.shape == (70, 8, 16, 3) and np.abs(drawn).max() <= 1
     np.testing.assert_array_equal(drawn, model.sample(70, seed=3, attributes=A[0]))
     z = model.latent(4000, seed=0)
     assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3

@@ -17,8 +17,8 @@ Shapes: images `(batch, height, width, channels)` in [-1, 1]; codes `z` `(batch,
 Differences from the paper:
 1. One backward pass gives each network the gradient of its own loss of algorithm 1, all at the same point; RMSProp, which scales each
    weight by itself, then moves each as an optimizer of its own would.
-2. The layer is compared as the convolution gives it, before batch normalisation and ReLU, as in the authors' code. `gamma` is that of
-   their code for faces, where the decoder's game has the weight 1 - gamma; here it has 1.
+2. The layer is compared as the convolution gives it, before batch normalisation and ReLU, as in the authors' code. `gamma` is 1e-3, with
+   which the decoder learns within hundreds of updates. Their code for faces has 1e-5 (and 1 - gamma for the game) and 37,500 updates.
 3. Their code also stops the player who is far ahead, and lets weights decay by 1e-5; the paper does not speak of it, nor does this class.
 4. Batch normalisation keeps moving averages (momentum 0.9) for inference. Those of the discriminator follow real images alone; in training
    real, decoded and drawn images are normalised as batches of their own.
@@ -82,7 +82,7 @@ class VAEGAN(LatentGenerator):
         discriminator_units=512,
         kernel_size=5,
         similarity_layer=3,
-        gamma=1e-5,
+        gamma=1e-3,
         attributes=0,
         form="vae_gan",
         **kwargs,
@@ -211,9 +211,9 @@ class VAEGAN(LatentGenerator):
 
     @classmethod
     def example_config(cls):
-        """A small conditional model of 8 x 12 images."""
+        """A small conditional model of 8 x 16 images."""
         return {
-            "image_shape": (8, 12, 3),
+            "image_shape": (8, 16, 3),
             "latent_dim": 5,
             "encoder_filters": (4, 6),
             "encoder_units": 9,
