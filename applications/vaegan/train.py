@@ -53,7 +53,7 @@ class Judge:
     def __init__(self, images, attributes, seed, epochs):
         keras.utils.set_random_seed(seed)
         x = image = keras.Input(images.shape[1:])
-        for filters in (16, 32, 64):
+        for filters in (8, 16, 32):
             x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(layers.Conv2D(filters, 5, 2, "same", use_bias=False)(x)))
         features = layers.Dense(64, "relu")(layers.Flatten()(x))
         self.network = keras.Model(image, [features, layers.Dense(attributes.shape[1], "sigmoid")(features)])
@@ -165,7 +165,7 @@ in all tones. The shipped weights are those of seed 0."""
     evidence.publish(shown[OURS], args, claims(found, edits, args.seeds), data, notes, picture, choices=[choice])
 
 
-NOTES = f"""Budget: {EPOCHS} epochs, 174 updates in batches of {BATCH}, for each arm, and networks an eighth as wide as the paper's,
+NOTES = f"""Budget: {EPOCHS} epochs, {58 * EPOCHS} updates in batches of {BATCH}, for each arm, and networks an eighth as wide as the paper's,
 whose step takes 64 times as long; the authors' code takes 37,500 updates. The VAE with a GAN's distance comes after the GAN, whose updates
 it needs as well. Cosines and squared distances are between the attributes of held-out emoji and what the classifier sees in {DRAWS} images
 drawn for each; the classifier has learned the same training images, with another start for each seed. Frechet distances are between its 64
