@@ -165,12 +165,12 @@ in all tones. The shipped weights are those of seed 0."""
     evidence.publish(shown[OURS], args, claims(found, edits, args.seeds), data, notes, picture, choices=[choice])
 
 
-NOTES = f"""Budget: {EPOCHS} epochs, {58 * EPOCHS} updates in batches of {BATCH}, for each arm, and networks an eighth as wide as the paper's,
-whose step takes 64 times as long; the authors' code takes 37,500 updates. The VAE with a GAN's distance comes after the GAN, whose updates
-it needs as well. Cosines and squared distances are between the attributes of held-out emoji and what the classifier sees in {DRAWS} images
-drawn for each; the classifier has learned the same training images, with another start for each seed. Frechet distances are between its 64
-features for the test images and for as many drawn or rebuilt ones. Edited are images that lack an attribute (five tones, woman, man): the
-vector of the attribute is added, or another of its length.
+NOTES = f"""Budget: {EPOCHS} epochs, {58 * EPOCHS} updates in batches of {BATCH}, for each arm, and networks an eighth as wide as
+the paper's, whose step takes 64 times as long; the authors' code takes 37,500 updates. The VAE with a GAN's distance comes after the GAN,
+whose updates it needs as well. Cosines and squared distances are between the attributes of held-out emoji and what the classifier sees in
+{DRAWS} images drawn for each; the classifier has learned the same training images, with another start for each seed. Frechet distances are
+between its 64 features for the test images and for as many drawn or rebuilt ones. Edited are images that lack an attribute (five tones,
+woman, man): the vector of the attribute is added, or another of its length.
 
 Settings were chosen once, by the cosine after one epoch on validation emoji: VAE/GAN with a gamma of 0.01 (0.296; 0.265 with 0.1) at a rate
 of 1e-3; VAE at 3e-3 (0.294; 0.265 at 1e-3); GAN at 3e-4 (0.259; 0.239 at 1e-3); VAE with a GAN's distance at 3e-3 (0.275; 0.251 at 1e-3).
