@@ -457,11 +457,10 @@ class VAEGAN(LatentGenerator):
         """
         if self.form != "vae_dis":
             raise ValueError(f"`form` must be 'vae_dis' to take a discriminator. Received: {self.form!r}")
-        found = getattr(gan, "discriminator", None) if isinstance(gan, VAEGAN) else None
-        own = self.discriminator.get_weights()
-        if found is None or [w.shape for w in found.get_weights()] != [w.shape for w in own]:
+        found, own = getattr(gan, "discriminator", None) if isinstance(gan, VAEGAN) else None, self.discriminator
+        if found is None or own is None or [w.shape for w in found.weights] != [w.shape for w in own.weights]:
             arguments.refuse("gan", "a VAEGAN whose discriminator has the same sizes", gan)
-        self.discriminator.set_weights(found.get_weights())
+        own.set_weights(found.get_weights())
         self.taken.assign(1)
 
     def signatures(self):
