@@ -457,10 +457,10 @@ class VAEGAN(LatentGenerator):
         """
         if self.form != "vae_dis":
             raise ValueError(f"`form` must be 'vae_dis' to take a discriminator. Received: {self.form!r}")
-        found, own = getattr(gan, "discriminator", None) if isinstance(gan, VAEGAN) else None, self.discriminator
-        if found is None or own is None or [w.shape for w in found.weights] != [w.shape for w in own.weights]:
+        found = gan.discriminator.get_weights() if isinstance(gan, VAEGAN) and gan.discriminator is not None else []
+        if [w.shape for w in found] != [w.shape for w in self.discriminator.get_weights()]:
             arguments.refuse("gan", "a VAEGAN whose discriminator has the same sizes", gan)
-        own.set_weights(found.get_weights())
+        self.discriminator.set_weights(found)
         self.taken.assign(1)
 
     def signatures(self):
