@@ -18,7 +18,7 @@ from zoo.applications import VAEGAN
 from zoo.evidence import Choice, Claim
 from zoo.metrics import frechet_distance
 
-BATCH, EPOCHS = 16, 3
+BATCH, EPOCHS = 16, 2
 SIZES = {
     "latent_dim": 64,
     "encoder_filters": (8, 16, 32),
