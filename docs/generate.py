@@ -33,7 +33,13 @@ ROOMS = (
     "tuning",
 )
 # loaders of a data set beside the one that it is called after
-LOADERS = {"babi": ("babi.read",), "brown": ("brown_passages",), "mnist": ("binarized_mnist",), "movie_snippets": ("movie_targets",)}
+LOADERS = {
+    "babi": ("babi.read",),
+    "brown": ("brown_passages",),
+    "emoji": ("emoji_people",),
+    "mnist": ("binarized_mnist",),
+    "movie_snippets": ("movie_targets",),
+}
 MACHINERY = ("model", "fields", "arguments", "presets", "evidence", "serving", "testing", "autodiff", "files", "index")
 
 

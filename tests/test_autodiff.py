@@ -86,6 +86,22 @@ def test_inside_fit(jit_compile):
     assert np.all(np.isfinite(history.history["loss"]))
 
 
+def test_weighted_variables_get_a_share_of_their_gradient():
+    dense = keras.layers.Dense(1, kernel_initializer="ones")
+    dense.build((None, 2))
+
+    def loss(both):
+        x, kernel = both
+        with autodiff.Scope([(dense.kernel, kernel)]), autodiff.weighted([dense.kernel], 0.25):
+            return ops.sum(dense(x) ** 2)
+
+    x, kernel = np.array([[1.0, 2.0]], "float32"), np.array([[3.0], [5.0]], "float32")
+    value, (of_x, of_kernel) = autodiff.value_and_grad(loss, [x, kernel])
+    np.testing.assert_allclose(value, 13**2)
+    np.testing.assert_allclose(of_x, 2 * 13 * kernel.T)
+    np.testing.assert_allclose(of_kernel, 0.25 * 2 * 13 * x.T)
+
+
 def test_frozen_variables_get_no_gradient_and_keep_their_values():
     model = Penalised()
     x = ops.ones((3, 2))

@@ -209,6 +209,7 @@ LOADERS = {
     "orl_faces": datasets.orl_faces,
     "english_web_treebank": datasets.english_web_treebank,
     "physionet2012": datasets.physionet2012,
+    "emoji": datasets.emoji,
 }
 
 

@@ -81,6 +81,45 @@ def test_mnist_refuses_pickles(folder, monkeypatch):
         datasets.mnist()
 
 
+def test_emoji(folder, monkeypatch):
+    """A sheet of three emoji, one with a tone, one of which is not drawn."""
+    (folder / "emoji").mkdir()
+    sheet = RNG.integers(0, 256, (2 * 66, 2 * 66, 4), "uint8")
+    sheet[:66, :, 3], sheet[66:, :, 3] = 255, 0
+    Image.fromarray(sheet).save(folder / "emoji/sheet_64.png")
+
+    def row(name, x, y, kind, drawn=True, **more):
+        return {"name": name, "sheet_x": x, "sheet_y": y, "category": "c", "subcategory": kind, "has_img_google": drawn, **more}
+
+    dark = {"1F3FF": row("", 1, 0, "")}
+    table = [
+        row("WOMAN: RED HAIR", 0, 0, "person", skin_variations=dark),
+        row("X", 1, 1, "place", drawn=False),
+        row("SUN", 0, 1, "sky"),
+    ]
+    (folder / "emoji/emoji.json").write_text(json.dumps(table))
+    with pytest.raises(ValueError, match="SHA-256"):
+        datasets.emoji()
+    repin(monkeypatch, "emoji", folder)
+    found = datasets.emoji()
+    assert found.names == ["WOMAN: RED HAIR", "WOMAN: RED HAIR", "SUN"] and found.tones == ["", "dark", ""]
+    np.testing.assert_array_equal(found.images[1], sheet[1:65, 67:131, :3].astype("float32") / 255)
+    # what is clear is white
+    assert found.images.dtype == np.float32 and found.images[2].min() == 1
+    images, attributes, names, titles = datasets.emoji_people(found)
+    assert images.shape == (1, 64, 64, 3) and titles == ["WOMAN: RED HAIR"]
+    assert {name for name, value in zip(names, attributes[0]) if value} == {"dark skin", "woman", "red hair"}
+    assert found.take([2]).names == ["SUN"]
+
+
+def test_whole_emoji():
+    if not files.cached("emoji/sheet_64.png").exists():
+        real("emoji")
+    images, attributes, names, titles = datasets.emoji_people()
+    assert images.shape == (1310, 64, 64, 3) and attributes.shape == (1310, len(names)) and len(set(titles)) == 262 - 1
+    assert attributes[:, :5].sum(0).tolist() == [262] * 5 and np.all(attributes[:, :5].sum(1) == 1)
+
+
 def test_whole_mnist():
     real("mnist")
     (x, y), (x_test, y_test) = datasets.mnist()

@@ -44,6 +44,17 @@ def frozen(variables):
     return Scope((v, ops.stop_gradient(v.value)) for v in variables)
 
 
+def weighted(variables, share):
+    """A scope in which `variables` keep their values but receive `share` of their gradient; what passes them receives its whole one.
+
+    Example: a loss counts fully for an encoder, and by a tenth for the decoder behind it.
+    """
+    if BACKEND == "tensorflow":
+        _keep_reads_before_updates()
+    fixed = [ops.stop_gradient(v.value) for v in variables]
+    return Scope((v, value + share * (v.value - value)) for v, value in zip(variables, fixed))
+
+
 def value_and_grad(function, x):
     """`function(x)` (a scalar) and its gradient with respect to `x`.
 

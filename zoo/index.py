@@ -135,6 +135,18 @@ ENTRIES = (
         "Trains a classifier on the soft labels of its twin at a high temperature, which hides gradients; the card shows who finds them.",
     ),
     Entry(
+        11,
+        "VAEGAN",
+        "vaegan",
+        "VAE/GAN",
+        "image synthesis",
+        "Autoencoding beyond pixels using a learned similarity metric",
+        "Larsen et al.",
+        2015,
+        "1512.09300",
+        "Variational autoencoder whose images are compared by what a discriminator sees in them; edits images by their attributes.",
+    ),
+    Entry(
         12,
         "DeepLDA",
         "deep_lda",

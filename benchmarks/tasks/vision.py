@@ -466,6 +466,25 @@ def task_adversarial_autoencoder():
     return Task(model, {"x": x, "epochs": 2}, score, verbs)
 
 
+def task_vaegan():
+    """Emoji of people; the distance between thumbnails of reconstructed and of real held-out images, beside that of noise."""
+    images, _, _, titles = datasets.emoji_people()
+    held_out = np.isin(titles, sorted(set(titles))[::5])
+    x, x_test = 2 * images[~held_out] - 1, 2 * images[held_out] - 1
+    model = applications.VAEGAN()
+    noise = np.random.default_rng(SEED).uniform(-1, 1, x_test.shape).astype("float32")
+
+    def score():
+        return "distance of thumbnails", _frechet(model.reconstruct(x_test), x_test), _frechet(noise, x_test), False
+
+    verbs = {
+        "sample": lambda: model.sample(16),
+        "reconstruct": lambda: model.reconstruct(x_test[:16]),
+        "distance": lambda: model.distance(x_test[:16], x_test[16:32]),
+    }
+    return Task(model, {"x": x, "epochs": 1}, score, verbs)
+
+
 def _frechet(first, second):
     """Fréchet distance between normal distributions of thumbnails of 4 x 4 pixels."""
     from scipy import linalg

@@ -49,5 +49,6 @@ from zoo.applications.svg import SVG as SVG
 from zoo.applications.td_lstm import TDLSTM as TDLSTM
 from zoo.applications.trpo import TRPO as TRPO
 from zoo.applications.unet import UNet as UNet
+from zoo.applications.vaegan import VAEGAN as VAEGAN
 from zoo.applications.vat import VAT as VAT
 from zoo.applications.wta_autoencoder import WTAAutoencoder as WTAAutoencoder

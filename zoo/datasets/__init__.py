@@ -16,6 +16,9 @@ from zoo.datasets.digits import binarized_mnist as binarized_mnist
 from zoo.datasets.digits import digits_8x8 as digits_8x8
 from zoo.datasets.digits import mnist as mnist
 from zoo.datasets.digits import mnist_5k as mnist_5k
+from zoo.datasets.emoji import Emoji as Emoji
+from zoo.datasets.emoji import emoji as emoji
+from zoo.datasets.emoji import emoji_people as emoji_people
 from zoo.datasets.faces import face_scenes as face_scenes
 from zoo.datasets.faces import lfw_subset as lfw_subset
 from zoo.datasets.faces import orl_faces as orl_faces

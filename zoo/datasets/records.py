@@ -146,6 +146,22 @@ def _downloaded():
             ),
         ),
         _physionet2012(),
+        Dataset(
+            "emoji",
+            "Google's emoji, pictures of 64 x 64 pixels with names and attributes",
+            "Apache-2.0 (Noto Emoji); the package emoji-datasource-google is MIT",
+            "Google, Noto Emoji; Henderson, emoji-data 16.0.0",
+            url := "https://cdn.jsdelivr.net/npm/emoji-datasource-google@16.0.0/",
+            (
+                File(
+                    "emoji/sheet_64.png",
+                    13842666,
+                    "795a0c598d162c9a4aae23f2188c607b8c9bc1912cb7d84382459f8de91a3ae1",
+                    f"{url}img/google/sheets/64.png",
+                ),
+                File("emoji/emoji.json", 1313457, "1d602e65be88772bf8cc368ce16b855d719eeddbafe128d471b80203f494d29f", f"{url}emoji.json"),
+            ),
+        ),
     )
 
 
