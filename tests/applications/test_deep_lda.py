@@ -166,3 +166,14 @@ def test_refusals():
             DeepLDA(**arguments)
     for architecture, side in (("mnist", 18), ("cifar", 24)):
         DeepLDA(architecture=architecture, input_shape=(side, side, 1), width=0.02)
+
+
+def test_a_share_for_validation_is_not_seen_by_the_classifier(trained, monkeypatch):
+    model, (x, y), *_ = trained
+    seen, weights = [], model.get_weights()
+    monkeypatch.setattr(DeepLDA, "fit_lda", lambda self, x, *rest, **others: seen.append(len(x)))
+    model.fit(x, y, 300, 1, 0, None, 0.5)
+    model.fit(x, y, batch_size=300, verbose=0, validation_split=0.25)
+    model.set_weights(weights)
+    # before validation and after training
+    assert seen == [300, 300, 450, 450]

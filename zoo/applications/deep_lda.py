@@ -184,15 +184,17 @@ class DeepLDA(Model):
             probabilities = self._posterior(features, *self._discriminants(features, y, sample_weight)[2:])
         return super().compute_metrics(x, y, probabilities, sample_weight)
 
-    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """`zoo.Model.fit`, and LDA on the features of the training images, see `fit_lda`."""
-        arguments.check_call(Model.fit, self, x, y, *args, callbacks=callbacks, **kwargs)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
-        given = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
-        data = _without_validation(x, y, kwargs.get("validation_split") or 0.0)
-        # first in the row, so that callbacks at the end of training find the fitted classifier
-        return super().fit(x, y, *args, callbacks=[_FitLDA(*data, kwargs.get("steps_per_epoch")), *given], **kwargs)
+        given = arguments.check_call(Model.fit, self, x, y, *args, **kwargs)
+        del given["self"]
+        callbacks = given.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            own = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+            data = _without_validation(x, y, given.get("validation_split") or 0.0)
+            # first in the row, so that callbacks at the end of training find the fitted classifier
+            callbacks = [_FitLDA(*data, given.get("steps_per_epoch")), *own]
+        return super().fit(**given, callbacks=callbacks)
 
     @checked
     def fit_lda(self, x, y=None, steps: Count | None = None, batch_size: Count = 500):
