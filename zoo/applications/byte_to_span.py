@@ -29,6 +29,7 @@ from keras import layers, ops
 from zoo import arguments, autodiff, text
 from zoo.arguments import Count, Described, Flag, Number, Numbers, Rows, Texts, checked
 from zoo.decoding import beam_search
+from zoo.layers.attention import Attention
 from zoo.layers.both_directions import both_directions
 from zoo.layers.symbol_dropout import SymbolDropout
 from zoo.losses import sequence_crossentropy
@@ -106,6 +107,7 @@ class ByteToSpan(Model):
         self.symbol_embedding = layers.Embedding(self._symbols + 1, embedding_size, name="symbol_embedding")
         self.writers = [layers.LSTM(units, return_sequences=True, name=f"writer_{i}") for i in range(num_layers)]
         self.drop = layers.Dropout(dropout)
+        self.attend = Attention(units, units, "scaled_dot", name="attend") if attention else None
         self.mix = layers.Dense(units, activation="tanh", name="mix") if attention else None
         self.symbol_logits = layers.Dense(self._symbols, dtype="float32", name="logits")
         self.network = self._build_network()
@@ -150,11 +152,8 @@ class ByteToSpan(Model):
 
     def _to_logits(self, x, memory):
         """Outputs of the last writer `(batch, length, units)` to logits, past attention if there is any."""
-        if memory:
-            outputs, real = memory
-            scores = ops.matmul(x, ops.transpose(outputs, (0, 2, 1))) / self.units**0.5
-            weights = ops.softmax(ops.where(real[:, None] > 0, scores, ops.cast(_ILLEGAL, scores.dtype)), axis=-1)
-            x = self.mix(ops.concatenate([x, ops.matmul(weights, outputs)], axis=-1))
+        if self.attend:
+            x = self.mix(ops.concatenate([x, self.attend(x, *memory)[0]], axis=-1))
         return self.symbol_logits(self.drop(x))
 
     def call(self, x, training=False):
@@ -426,29 +425,30 @@ class ByteToSpan(Model):
 
     def _best_symbols(self, ids, stop_penalty=0.0, beams=1, constrained=True):
         """Beam search over the symbols of windows, in one loop."""
-        states = list(self.reader(ids, training=False))
-        borders = text.character_borders(ids)
+        found, count = list(self.reader(ids, training=False)), 2 * self.num_layers
+        states, memory = found[:count], found[count:]
+        # of every beam; what a text has alone is closed over
+        borders = ops.repeat(text.character_borders(ids), beams, axis=0)
         zero = ops.zeros_like(ids[:, 0])
-        state = [*states, borders, zero, zero]
         penalty = ops.cast(ops.arange(self._symbols) == STOP, "float32") * stop_penalty
 
         def step(before, state):
-            *states, borders, begin, end = state
+            *states, begin, end = state
             x = self.symbol_embedding(before)
             cells = []
             for i, writer in enumerate(self.writers):
                 x, parts = writer.cell(x, states[2 * i : 2 * i + 2])
                 cells += parts
-            memory = states[2 * self.num_layers :]
-            logits = self._to_logits(x[:, None], memory)[:, 0] - penalty
+            logits = self._to_logits(ops.reshape(x, (-1, beams, self.units)), memory)
+            logits = ops.reshape(logits, (-1, self._symbols)) - penalty
             begin = ops.where((before >= self._starts) & (before < self._lengths), before - self._starts, begin)
             end = ops.where((before >= self._lengths) & (before < self._labels), begin + before - self._lengths + 1, end)
             if constrained:
                 logits = ops.where(self._legal(before, borders, begin, end), logits, _ILLEGAL)
-            return logits, [*cells, *memory, borders, begin, end]
+            return logits, [*cells, begin, end]
 
         start = ops.full_like(zero, self._symbols)
-        return beam_search(step, state, start, 3 * self._spans + 1, beams, end=STOP)[0][:, 0]
+        return beam_search(step, [*states, zero, zero], start, 3 * self._spans + 1, beams, end=STOP)[0][:, 0]
 
     def _legal(self, before, borders, begin, end):
         """Which symbols may follow: `(batch, symbols)` bool."""

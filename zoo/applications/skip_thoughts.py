@@ -340,15 +340,17 @@ class SkipThoughts(WordVectors, Model):
         """Ids `(batch, words)` of new sentences, 0 behind their ends."""
         vectors = [ops.cast(v, "float32") for v in self._split(self(ids, training=False))]
         side, end, number = DIRECTIONS.index(direction), len(self.vocabulary) + 2, len(self.parts)
+        # what a text has alone, for every beam
+        told = [ops.repeat(v, beams or 1, axis=0) for v in vectors]
 
         def step(ids, state):
-            moved = [part.step(ids, *pair, side) for part, pair in zip(self.parts, zip(state[:number], state[number:]))]
+            moved = [part.step(ids, h, v, side) for part, h, v in zip(self.parts, state, told)]
             chances = sum(ops.log_softmax(part.logits(h)) for part, h in zip(self.parts, moved)) / number
             # neither padding nor an unknown word
             chances = ops.where(ops.arange(end + 1) < 2, _NEVER, chances)
-            return chances, [*(ops.cast(h, "float32") for h in moved), *state[number:]]
+            return chances, [ops.cast(h, "float32") for h in moved]
 
-        state = [*(ops.zeros_like(v) for v in vectors), *vectors]
+        state = [ops.zeros_like(v) for v in vectors]
         start = ops.zeros(ops.shape(ids)[:1], "int32")
         if beams:
             found = beam_search(step, state, start, words, beams, end)[0][:, 0]
