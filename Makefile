@@ -25,9 +25,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# in two runs, as TensorFlow keeps much of what it ever traced
+# in two runs, and the contract in three processes, as TensorFlow keeps much of what it ever traced
 tensorflow: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract
+	$(BIN)/python -m pytest -n 3 --dist loadgroup tests/contract
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/contract
 
 # the tests that a change can affect, as coverage tells; the first call runs all of them
@@ -35,7 +35,7 @@ test-changed: install
 	$(BIN)/python -m pytest --testmon
 
 jax: install
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadgroup tests/contract tests/test_autodiff.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 3 --dist loadgroup tests/contract tests/test_autodiff.py
 
 # wrong arguments for every verb of every preset: many draws, others each time (the contract has a few, always the same)
 fuzz: install
