@@ -16,9 +16,9 @@ from zoo.applications import DCGAN, LAPGAN
 from zoo.evidence import Choice, Claim
 from zoo.layers import LaplacianPyramid
 
-TRAINING, DEVELOPMENT, UPDATES, BATCH_SIZE = 12800, 2000, 400, 16
+TRAINING, DEVELOPMENT, UPDATES, BATCH_SIZE = 12800, 2000, 1600, 16
 # random seeds begin here; smaller ones were for trials
-FIRST_SEED = 10
+FIRST_SEED = 20
 # an eighth of the default's parameters, 388 thousand, as many as the DCGAN has
 SIZES = {"generator_units": 400, "discriminator_units": 200, "generator_filters": 12, "discriminator_filters": 12}
 DCGAN_FILTERS = (88, 44, 22)
@@ -30,16 +30,17 @@ RATES = {"LAPGAN": 1e-3, "DCGAN": 1e-3}
 JUDGED, LIKELY, DRAWS = 1000, 100, 30
 BANDWIDTHS = np.logspace(-1.7, 0.3, 21)
 JUDGE_EPOCHS, JUDGE_BATCH = 4, 64
-DATA = """{licence} Of the training images {training:,} random ones train the judge, {used:,} of them all arms; {development:,} others
-choose rates and windows; {judged:,} test images count, {likely} of them for the likelihoods. The shipped weights are those of the plain
+DATA = """{licence} Of the training images {training:,} random ones train the judge and all arms; {development:,} others choose
+rates and windows; {judged:,} test images count, {likely} of them for the likelihoods. The shipped weights are those of the plain
 form, seed 0."""
 NOTES = f"""Budget: {UPDATES} updates of {BATCH_SIZE} images for every arm, where the paper trained for hours to a day: what is said here
-is said of the beginning of training. All nets have 388 thousand weights, an eighth of the defaults of the class. For the coarsest pair
+is said of the beginning of training. A first run, of 400 updates and on other test images, had 2 yes, 3 no and 5 undecided. All nets
+have 388 thousand weights, an eighth of the defaults of the class. For the coarsest pair
 alone the paper's SGD and Adam were looked at, at five rates and from several initial weights, and six optimizers for a pair of 16 pixels.
 Then the rate of Adam was chosen among three for each of the whole nets, at another seed and with 800 updates, by the judge's distance to
 development images: LAPGAN 21.4 at 2e-4, 18.9 at 5e-4, 14.1 at 1e-3, DCGAN 60.7 at 2e-4, 41.7 at 5e-4, 13.1 at 1e-3. Before that, from
 Glorot's initial weights and with other batches, four runs of the whole LAPGAN (17 to 44) and one of the DCGAN (26) were looked at: the
-LAPGAN had more attention. Adam at 1e-3 became the default of the class after the run, which took it from here. The forms with classes,
+LAPGAN had more attention. Adam at 1e-3 became the default of the class by that. The forms with classes,
 with noise of low rank (100 numbers a level) and with super-resolution (weight 10) have the plain form's rate; their own settings were not
 tuned. The judge is a classifier of three convolutions; its last features, 128 numbers, stand for Inception's. Distance: Frechet's,
 {JUDGED:,} samples against as many test images. *Nearer to training images*: distance of a sample to the nearest of 500 training images
@@ -65,7 +66,7 @@ def main():
                 found.setdefault(name, {}).setdefault(arm, []).append(float(value))
             models.setdefault(arm, model)
             print(f"seed {seed}, {arm}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
-    sizes = {"training": TRAINING, "used": UPDATES * BATCH_SIZE, "development": DEVELOPMENT, "judged": JUDGED, "likely": LIKELY}
+    sizes = {"training": TRAINING, "development": DEVELOPMENT, "judged": JUDGED, "likely": LIKELY}
     evidence.publish(
         models[PLAIN],
         args,
@@ -82,7 +83,7 @@ def images_and_classes(quick):
     (x, y), (x_test, y_test) = datasets.cifar10()
     # some copies are sorted by class
     rng = np.random.default_rng(0)
-    order, tested = rng.permutation(len(x))[: TRAINING + DEVELOPMENT], rng.permutation(len(x_test))[:JUDGED]
+    order, tested = rng.permutation(len(x))[: TRAINING + DEVELOPMENT], rng.permutation(len(x_test))[JUDGED : 2 * JUDGED]
     places = {"training": order[: 640 if quick else TRAINING], "development": order[TRAINING:]}
     data = {name: (2 * x[rows] - 1, y[rows]) for name, rows in places.items()}
     return {**data, "test": (2 * x_test[tested] - 1, y_test[tested])}
@@ -91,14 +92,15 @@ def images_and_classes(quick):
 def train(arm, data, seed, rate):
     """A trained model of an arm."""
     keras.utils.set_random_seed(seed)
-    x, y = (array[: UPDATES * BATCH_SIZE] for array in data["training"])
+    x, y = data["training"]
+    epochs = 1 if len(x) < TRAINING else UPDATES * BATCH_SIZE // TRAINING
     if arm == "DCGAN":
         model = DCGAN((32, 32, 3), filters=DCGAN_FILTERS)
     else:
         model = LAPGAN(**SIZES, **ARMS[arm])
         x = {"image": x, "label": y} if model.classes else x
     model.compile(keras.optimizers.Adam(rate, beta_1=0.5), steps_per_execution=10)
-    model.fit(x, batch_size=BATCH_SIZE, verbose=0)
+    model.fit(x, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
     return model
 
 
