@@ -18,7 +18,7 @@ from zoo.applications import VAEGAN
 from zoo.evidence import Choice, Claim
 from zoo.metrics import frechet_distance
 
-BATCH, EPOCHS = 16, 2
+BATCH, EPOCHS = 16, 16
 SIZES = {
     "latent_dim": 64,
     "encoder_filters": (8, 16, 32),
@@ -78,7 +78,7 @@ def emoji():
     """Images in [-1, 1] with attributes for training, validation and test, and the attributes' names; no emoji is in two parts."""
     images, attributes, names, titles = datasets.emoji_people()
     whole = np.random.default_rng(0).permutation(sorted(set(titles)))
-    parts = whole[78:], whole[:26], whole[26:78]
+    parts = np.concatenate([whole[26:78], whole[130:]]), whole[:26], whole[78:130]
     rows = [np.isin(titles, part) for part in parts]
     return [(2 * images[r] - 1, attributes[r]) for r in rows], names
 
@@ -184,7 +184,8 @@ woman, man): the vector of the attribute is added, or another of its length.
 
 Settings were chosen once, by the cosine after one epoch on validation emoji: VAE/GAN with a gamma of 0.01 (0.296; 0.265 with 0.1) at a rate
 of 1e-3; VAE at 3e-3 (0.294; 0.265 at 1e-3); GAN at 3e-4 (0.259; 0.239 at 1e-3); VAE with a GAN's distance at 3e-3 (0.275; 0.251 at 1e-3).
-Means and log-variances of codes then still started from Glorot's weights, not at 0."""
+Means and log-variances of codes then still started from Glorot's weights, not at 0. A first run of 2 epochs, with other test emoji, had 1
+yes, 5 undecided and 3 no: only the VAE drew outlines by then."""
 
 
 def claims(found, edits, seeds):
