@@ -280,7 +280,7 @@ def task_mem_n2n_lm():
     trivial = float(np.exp(_unigram_nats(y, y_test, len(words) + 1)))
     return Task(
         model,
-        {"x": x, "y": y, "batch_size": 128, "epochs": 1, "validation_data": (x_test, y_test)},
+        {"x": x, "y": y, "batch_size": 128, "epochs": 10, "validation_data": (x_test, y_test)},
         lambda: ("perplexity", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
         {"next_word": lambda: model.next_word(held_out[:20])},
     )
