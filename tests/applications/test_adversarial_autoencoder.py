@@ -31,12 +31,7 @@ def numpy(values):
 
 def gradient(loss, variables):
     """Of `loss()` with respect to `variables`, which keep their values."""
-
-    def at(values):
-        with autodiff.Scope(zip(variables, values)):
-            return loss()
-
-    return numpy(autodiff.grad(at, [v.value for v in variables]))
+    return numpy(autodiff.value_and_weight_grad(loss, variables)[1])
 
 
 def crossentropy(logits, label):

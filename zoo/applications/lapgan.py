@@ -122,13 +122,13 @@ class LAPGAN(LatentGenerator):
     def _check_arguments(self):
         for name in ("levels", "latent_dim", "generator_units", "discriminator_units", "generator_filters", "discriminator_filters"):
             arguments.count(name, getattr(self, name))
-        sizes = [arguments.count("image_shape", size) for size in arguments.listed("image_shape", self.image_shape, "a list of sizes")]
+        sizes = arguments.counts("image_shape", self.image_shape)
         if len(sizes) != 3:
-            raise ValueError(f"`image_shape` must be (height, width, channels). Received: {tuple(sizes)}")
+            raise ValueError(f"`image_shape` must be (height, width, channels). Received: {sizes}")
         if any(side % 2 ** (self.levels - 1) for side in sizes[:2]):
-            raise ValueError(f"`image_shape` must halve evenly {self.levels - 1} times. Received: {tuple(sizes)}")
+            raise ValueError(f"`image_shape` must halve evenly {self.levels - 1} times. Received: {sizes}")
         if self.levels > 1 and min(sizes[:2]) >> (self.levels - 2) < SMALLEST:
-            raise ValueError(f"`levels` must leave {SMALLEST} pixels to the second coarsest. Received: {self.levels} for {tuple(sizes)}")
+            raise ValueError(f"`levels` must leave {SMALLEST} pixels to the second coarsest. Received: {self.levels} for {sizes}")
         if self.classes is not None:
             arguments.count("classes", self.classes, low=2)
         arguments.number("dropout", self.dropout, low=0, high=0.99)

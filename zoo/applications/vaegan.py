@@ -91,14 +91,12 @@ class VAEGAN(LatentGenerator):
     ):
         super().__init__(**kwargs)
         self.form = arguments.one_of("form", form, FORMS)
-        self.image_shape = _counts("image_shape", image_shape)
+        self.image_shape = arguments.counts("image_shape", image_shape)
         self.latent_dim = arguments.count("latent_dim", latent_dim)
-        self.encoder_filters, self.encoder_units = (
-            _counts("encoder_filters", encoder_filters),
-            arguments.count("encoder_units", encoder_units),
-        )
-        self.decoder_filters = _counts("decoder_filters", decoder_filters)
-        self.discriminator_filters = _counts("discriminator_filters", discriminator_filters)
+        self.encoder_filters = arguments.counts("encoder_filters", encoder_filters)
+        self.encoder_units = arguments.count("encoder_units", encoder_units)
+        self.decoder_filters = arguments.counts("decoder_filters", decoder_filters)
+        self.discriminator_filters = arguments.counts("discriminator_filters", discriminator_filters)
         self.discriminator_units = arguments.count("discriminator_units", discriminator_units)
         self.kernel_size = arguments.count("kernel_size", kernel_size)
         self.similarity_layer = arguments.count("similarity_layer", similarity_layer, low=0)
@@ -503,8 +501,3 @@ def _block(x, name):
     """Batch normalisation and ReLU."""
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-6, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _counts(name, values):
-    """Whole numbers, at least 1."""
-    return tuple(arguments.count(name, value) for value in arguments.listed(name, values, "whole numbers"))

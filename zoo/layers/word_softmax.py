@@ -8,8 +8,7 @@ from zoo import arguments
 from zoo.layers.rows import gather_rows
 from zoo.layers.word_prediction import UnigramSampler
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
-
-PADDING = 0
+from zoo.text.words import PADDING
 
 
 @keras.saving.register_keras_serializable("zoo")
