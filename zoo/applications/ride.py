@@ -224,10 +224,10 @@ class RIDE(Model):
         """
         x = self._noisy(np.asarray(x, "float32"), np.random.default_rng(seed))
         x = x[:: -(-x[..., 0].size // PIXELS)]
-        return [self._finetuned(i, stage, *pair, steps, verbose) for i, (stage, pair) in enumerate(zip(self.stages, self._planes(x)))]
+        return [self._finetuned(i, planes, given, steps, verbose) for i, (planes, given) in enumerate(self._planes(x))]
 
-    def _finetuned(self, i, stage, planes, context, steps, verbose):
-        arrays = [planes] if context is None else [planes, context]
+    def _finetuned(self, i, planes, context, steps, verbose):
+        stage, arrays = self.stages[i], [planes] if context is None else [planes, context]
         states = self._graph(("states", i, *planes.shape[1:3]), lambda planes, context=None: stage.states(planes, context))
         hidden, targets = (found.reshape(-1, found.shape[-1]) for found in autodiff.in_batches(states, arrays, ROWS))
         weights = stage.mixture.trainable_variables
@@ -324,7 +324,7 @@ class RIDE(Model):
 
     def _size(self, shape):
         """How many numbers of an image of a batch of some shape are predicted."""
-        radius, height, width, channels = self.neighborhood // 2, *shape[1:]
+        radius, (height, width, channels) = self.neighborhood // 2, shape[1:]
         if self.boundary == "zeros":
             return (height * width - int(self.skip_last)) * channels
         total = 0

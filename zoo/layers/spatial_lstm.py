@@ -49,7 +49,7 @@ class SpatialLSTM(keras.layers.Layer):
 
     def call(self, x):
         """States of all pixels: `(batch, height, width, channels)` -> `(batch, height, width, units)`; sizes must be known."""
-        batch, height, width = ops.shape(x)[0], *x.shape[1:3]
+        batch, (height, width) = ops.shape(x)[0], x.shape[1:3]
         # shifted rows of one image leave half of the columns empty; so several images go through one after the other
         queue = _queue(batch, height, width)
         drive = _side_by_side(self.drive(x), queue)
