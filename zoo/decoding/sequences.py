@@ -112,7 +112,7 @@ def beam_search(
     return found, scores
 
 
-def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None, top_k=None, top_p=None):
+def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None, top_k=None, top_p=None, given=None):
     """Random sequences, each symbol drawn by its probability, for a batch, in one loop.
 
     Args:
@@ -126,6 +126,7 @@ def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None
         top_k: draw from so many of the most probable symbols; `None` for all.
         top_p: draw from the fewest symbols that have this probability together (the nucleus; Holtzman et al. 2019, arXiv 1904.09751);
             `None` for all. With `top_k` it is a share of theirs.
+        given: as in `beam_search`.
 
     Returns:
         `(batch, length)` int32, 0 behind the end.
@@ -141,6 +142,7 @@ def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None
         raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {top_p}")
     batch = ops.shape(start)[0]
     draws = keras.random.uniform((length, batch), seed=seed)
+    given = ops.full((batch, length), -1, "int32") if given is None else ops.cast(given, "int32")
 
     def follow(place, ids, over, found, *state):
         logits, state = step(ids, list(state))
@@ -149,7 +151,8 @@ def sample_sequences(step, state, start, length, seed, temperature=1.0, end=None
         draw = ops.take(draws, place, axis=0)[:, None] * below[:, -1:]
         # the last symbol also takes what rounding leaves
         symbol = 1 + ops.sum(ops.cast(below[:, :-1] <= draw, "int32"), axis=-1)
-        symbol = ops.where(over, 0, symbol)
+        known = ops.take(given, place, axis=1)
+        symbol = ops.where(over, 0, ops.where(known < 0, symbol, known))
         found = ops.where(ops.arange(length) == place, symbol[:, None], found)
         if end is not None:
             over = over | (symbol == end)

@@ -2,36 +2,26 @@
 
 from functools import partial
 
-import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Flag, Index, Positive, Share, Texts, checked
-from zoo.decoding import beam_search, sample_sequences
+from zoo.families.text_writer import ROWS, TextWriter
 from zoo.fields import PaddedField
 from zoo.layers.recurrent_decoder import RecurrentDecoder
 from zoo.layers.recurrent_encoder import RecurrentEncoder
 from zoo.layers.word_softmax import WordSoftmax
-from zoo.metrics.perplexity import MeanPerplexity
-from zoo.model import Field, Model
-
-# texts of one compiled call of a verb
-ROWS = 64
-# the score of a word that must not be written
-_FORBIDDEN = -1e9
+from zoo.model import Field
 
 
-class EncoderDecoder(Model):
+class EncoderDecoder(TextWriter):
     """Word ids of a `source` and a `target` text -> log-probability of the target, `(batch,)` nats; `fit(encode(sources, targets))`.
 
-    Ids are 0 for padding, 1 for unknown words, then the words of a vocabulary; one more, `end`, closes a target, and stands before its
-    first word. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
+    Ids are those of `TextWriter`. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function.
     """
-
-    output_name = "log_likelihood"
 
     def _build(self, embedding_size, units, num_layers=1, memory=True, samples=None, encoder=None, decoder=None):
         """Vocabularies are set; `encoder` and `decoder` are more arguments of the layers. The encoder may be as wide as it wants."""
@@ -40,17 +30,13 @@ class EncoderDecoder(Model):
         sizes, encoder = {"embedding_size": embedding_size, "num_layers": num_layers}, {"units": units, **(encoder or {})}
         self.source_vectorization = text.word_vectorization(self.source_vocabulary, self.source_length)
         self.target_vectorization = text.word_vectorization(self.target_vocabulary, self.target_length)
-        self.end = len(self.target_vocabulary) + 2
-        self._words = np.array(["", "<unknown>", *self.target_vocabulary, ""], object)
-        self._names = text.name_lookup(["<unknown>", *self.target_vocabulary])
+        self._set_words(self.target_vocabulary)
         self.encoder = RecurrentEncoder(len(self.source_vocabulary) + 2, **{**sizes, **encoder}, name="encoder")
         decoder = {"units": units, **sizes, **(decoder or {})}
         memory_dim = self.encoder.units if memory else 0
         self.decoder = RecurrentDecoder(self.end + 1, memory_dim=memory_dim, **decoder, name="decoder")
         self.bridges = self._bridges()
         self.word_softmax = WordSoftmax(self.end + 1, self.decoder.width, samples, name="word_softmax")
-        self.seed_generator = keras.random.SeedGenerator()
-        self.perplexity = MeanPerplexity("perplexity")
 
     def _bridges(self):
         """What turns the encoder's last states to the decoder's first ones, where they are not of one kind: a layer for each."""
@@ -100,14 +86,6 @@ class EncoderDecoder(Model):
 
         return step, state
 
-    def objective(self, x, y, y_pred, sample_weight, training):
-        """Cross-entropy of a word, the end of a text included."""
-        rows = ops.ones_like(y_pred) if sample_weight is None else ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        words = 1.0 + ops.sum(ops.cast(x["target"] != text.PADDING, "float32"), axis=1)
-        loss = ops.sum(-y_pred * rows) / ops.maximum(ops.sum(words * rows), 1e-6)
-        self.perplexity.update_state(loss, sample_weight=ops.sum(words * rows))
-        return loss
-
     # --- what goes in ---
 
     def input_fields(self):
@@ -148,12 +126,6 @@ class EncoderDecoder(Model):
         if len(targets) != len(sources):
             arguments.refuse("targets", f"{len(sources)} texts, one for each of the sources", targets)
         return {**found, "target": self._ids("targets", targets, self.target_vectorization)}
-
-    def _ids(self, name, texts, vectorization):
-        ids = ops.convert_to_numpy(vectorization(texts)).astype("int32")
-        if not ids[:, 0].all():
-            arguments.refuse(name, "texts that have a word each", list(texts))
-        return ids
 
     # --- use ---
 
@@ -208,20 +180,13 @@ class EncoderDecoder(Model):
         Returns:
             List of strings, words separated by spaces.
         """
-        if seed is not None:
-            self.seed_generator.state.assign(np.array([seed, 0], "uint32"))
+        self._seed(seed)
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         run = self._graph(("sample", *options.values()), partial(self._sampled, **options))
         return self._texts(autodiff.in_batches(run, [self.encode(sources)["source"]], ROWS)[0])
 
     def _sampled(self, source, **options):
-        step, state = self._stepper(source)
-
-        def known(ids, state):
-            scores, state = step(ids, state)
-            return ops.where(ops.arange(self.end + 1) == text.UNKNOWN, _FORBIDDEN, scores), state
-
-        return sample_sequences(known, state, self._starts(source), self.target_length, self.seed_generator, end=self.end, **options)
+        return self._drawn(self._stepper(source), source, self.target_length, **options)
 
     def _written(self, sources, beams, length_power, n_best, batch_size, unknown=False, key=(), **options):
         """What verbs that write give: the best text of each source, or with `n_best` lists of so many pairs of text and log-probability."""
@@ -239,15 +204,7 @@ class EncoderDecoder(Model):
         return self._searched(source, self._stepper(source), beams, length_power, unknown)
 
     def _searched(self, source, model, beams, length_power, unknown, normalize=True):
-        may = None if unknown else np.arange(self.end + 1) != text.UNKNOWN
-        options = {"allowed": may, "length_power": length_power, "normalize": normalize, "closed": True}
-        return list(beam_search(*model, self._starts(source), self.target_length + 1, beams, self.end, **options))
-
-    def _starts(self, source):
-        return ops.full((ops.shape(source)[0],), self.end, "int32")
-
-    def _texts(self, ids):
-        return [" ".join(word for word in self._words[row] if word) for row in ids]
+        return self._found(model, source, self.target_length + 1, beams, length_power, unknown, normalize)
 
     # --- export ---
 
@@ -260,8 +217,7 @@ class EncoderDecoder(Model):
 
     def _serve_text(self, source):
         found, scores = self._search(source, beams=5)
-        words = ops.where(found[:, 0] == self.end, 0, found[:, 0])
-        return {"text": text.joined(self._names(words)), "log_likelihood": scores[:, 0]}
+        return {"text": self._named(found[:, 0]), "log_likelihood": scores[:, 0]}
 
 
 class Translator(EncoderDecoder):

@@ -24,7 +24,9 @@ def bleu(texts, references, tokenize="13a", lowercase=False):
         ImportError: if sacrebleu is not installed.
     """
     columns = _columns(texts, references)
-    return float(_sacrebleu().BLEU(lowercase=lowercase, tokenize=tokenize).corpus_score(list(texts), columns).score)
+    # it warns of words that spaces separate already, unless forced
+    metric = _sacrebleu().BLEU(lowercase=lowercase, tokenize=tokenize, force=tokenize == "none")
+    return float(metric.corpus_score(list(texts), columns).score)
 
 
 def chrf(texts, references, word_order=0):

@@ -44,6 +44,7 @@ from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids
 from zoo.text.words import learn_vocabulary as learn_vocabulary
 from zoo.text.words import tokenize as tokenize
+from zoo.text.words import trimmed as trimmed
 from zoo.text.words import with_end as with_end
 from zoo.text.words import with_ngrams as with_ngrams
 from zoo.text.words import word_vectorization as word_vectorization

@@ -19,10 +19,13 @@ def name_lookup(names):
     return runs_before_the_graph(keras.layers.StringLookup(vocabulary=list(names), mask_token="", num_oov_indices=0, invert=True))
 
 
-def joined(words):
-    """Words, a string tensor `(batch, length)`, as texts `(batch,)` with spaces between them; `""` is no word."""
+def joined(words, between=" "):
+    """Words or characters, a string tensor `(batch, length)`, as texts `(batch,)` with `between` (a space, or nothing) between them; `""`
+    is no word."""
     import tensorflow as tf
 
+    if not between:
+        return tf.strings.reduce_join(words, axis=-1)
     return tf.strings.strip(tf.strings.regex_replace(tf.strings.reduce_join(words, axis=-1, separator=" "), r"\s+", " "))
 
 

@@ -6,6 +6,7 @@ Ids follow `keras.layers.TextVectorization`: 0 is padding, 1 an unknown word, wo
 from collections import Counter
 
 import keras
+import numpy as np
 from keras import ops
 
 PADDING, UNKNOWN = 0, 1
@@ -69,6 +70,11 @@ def with_end(ids, end):
     words = ops.sum(ops.cast(ids != PADDING, "int32"), axis=1, keepdims=True)
     wide = ops.pad(ids, ((0, 0), (0, 1)))
     return ops.where(ops.arange(ops.shape(wide)[1], dtype="int32") == words, ops.cast(end, wide.dtype), wide)
+
+
+def trimmed(ids):
+    """Ids `(texts, length)`, an array, without the last places that no text needs; training costs as much as it has places."""
+    return ids[:, : max(1, np.count_nonzero(np.any(ids != PADDING, axis=0)))]
 
 
 def word_vectorization(vocabulary, length, ngrams=1):
