@@ -5,8 +5,8 @@ softmax has few words; all others are one unknown word. Here targets are annotat
 to write, in place of the unknown word, symbols that point to a word of the source. After the search each is replaced by the translation of
 that word in a dictionary, or else by the word itself, which is right for names and numbers. There are three annotations (section 3):
 
-- `"copy"`: different unknown words of the source are `<unk1>`, `<unk2>`, ...; an unknown word of the target is the symbol of the one to which
-  it is linked.
+- `"copy"`: different unknown words of the source are `<unk1>`, `<unk2>`, ...; an unknown word of the target is the symbol of that one to
+  which it is linked.
 - `"posall"`: behind every word of the target stands `<p-7>`, ..., `<p+7>`, how far it is to the right of its word of the source, or `<p>`.
 - `"posunk"`: only unknown words of the target say so, as `<unkpos-7>`, ..., `<unkpos+7>`.
 

@@ -137,13 +137,22 @@ def replace_unknown(texts, sources, places, dictionary, unknown="<unknown>"):
 
 def checked_links(links, sources, targets):
     """`links` as lists of pairs of places, which the lines of words must have."""
-    if isinstance(links, (str, dict)) or len(links) != len(sources):
+    rows = arguments.listed("links", links, "a list of arrays of links", empty=True)
+    if len(rows) != len(sources):
         arguments.refuse("links", f"{len(sources)} arrays of links, one for each pair", links)
-    found = [np.asarray(row, "int64").reshape(-1, 2).tolist() for row in links]
+    found = [_places(row) for row in rows]
     for source, target, row in zip(sources, targets, found):
         if not all(0 <= i < len(source) and 0 <= j < len(target) for i, j in row):
             arguments.refuse("links", f"places in a source of {len(source)} and a target of {len(target)} words", row)
     return found
+
+
+def _places(links):
+    """The links of a pair, `(links, 2)` or none, as lists of two places."""
+    array = arguments.as_array("links", links)
+    if array.size and (array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] != 2 or np.any(array != np.round(array))):
+        arguments.refuse("links", "arrays (links, 2) of places", links)
+    return array.reshape(-1, 2).astype("int64").tolist() if array.size else []
 
 
 def _lines(name, texts, number=None):
