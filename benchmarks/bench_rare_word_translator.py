@@ -6,6 +6,7 @@ missing, as it is large: `pip install torch --index-url https://download.pytorch
 
 # torch comes before TensorFlow: the other way round the import of its compiler crashes
 import torch
+import torch._dynamo
 from torch import nn
 
 import numpy as np  # isort: skip
@@ -13,7 +14,7 @@ from harness import Benchmark  # isort: skip
 
 import zoo  # isort: skip
 
-WORDS, LENGTH, SIZE, UNITS, BATCH, STEPS, WRITTEN = 1000, 16, 128, 256, 64, 10, 64
+WORDS, LENGTH, SIZE, UNITS, BATCH, STEPS, WRITTEN = 1000, 16, 128, 256, 64, 30, 64
 
 
 class Peer(nn.Module):

@@ -21,7 +21,7 @@ from zoo.plots.figure import new_figure
 
 LONGEST, FEW, MANY, PARTS_LONGEST = 12, 500, 2000, 18
 NETWORK = {"embedding_size": 64, "units": 128, "dropout": 0.1}
-EPOCHS, BATCH, RATE, BEAMS = 8, 32, 3e-3, 5
+EPOCHS, BATCH, RATE, BEAMS = 6, 32, 3e-3, 5
 # treatment and size of the vocabulary of each language; sub-words have as many parts in both languages together
 ARMS = {
     "none": ("none", FEW),

@@ -33,7 +33,6 @@ from zoo.decoding import fused
 from zoo.families.encoder_decoder import ROWS, Translator
 from zoo.model import Field
 from zoo.text.alignments import checked_links
-from zoo.text.words import separate_words
 
 ANNOTATIONS = ("posunk", "posall", "copy", "none")
 _UNKNOWN = "<unknown>"
@@ -227,22 +226,7 @@ class RareWordTranslator(Translator):
     def _read_ids(self, texts):
         """Ids of sources `(batch, source_length)`, of strings; unknown words that are the same have the same symbol under `"copy"`."""
         ids = self.source_vectorization(texts)
-        if self.annotation != "copy":
-            return ids
-        import tensorflow as tf
-
-        words, ids = self._source_words(texts), tf.cast(ids, "int32")
-        unknown, places = ids == text.UNKNOWN, tf.range(self.source_length)
-        first = tf.argmax(words[:, :, None] == words[:, None, :], axis=2, output_type=tf.int32)
-        number = tf.cumsum(tf.cast(unknown & (first == places), "int32"), axis=1) - 1
-        number = tf.gather(number, first, batch_dims=1)
-        return tf.where(unknown & (number < self.num_copies), self.first_copy + number, ids)
-
-    def _source_words(self, texts):
-        """Words of sources `(batch, source_length)`, `""` where there is none."""
-        import tensorflow as tf
-
-        return tf.strings.split(separate_words(texts)).to_tensor("", shape=(None, self.source_length))
+        return text.number_unknown(ids, texts, self.first_copy, self.num_copies) if self.annotation == "copy" else ids
 
     @checked
     def annotate(self, sources: Texts, targets: Texts, links: Rows | None = None) -> list:
@@ -318,52 +302,49 @@ class RareWordTranslator(Translator):
     def _finished(self, ids, sources, unknown=False):
         if self.annotation == "none":
             return self._texts(ids)
-        return [words.decode("utf-8") for words in self._put_back(ids, sources, unknown).numpy()]
+        ids = np.where(ids == self.end, 0, ids).astype("int32")
+        read = self._ids("sources", sources, self._read_ids) if self.annotation == "copy" else None
+        points, places = map(ops.convert_to_numpy, self._pointed(ids, read))
+        found = self._put_back(
+            self._words[ops.convert_to_numpy(self._kept(ids))].astype(str), sources, points, places, _UNKNOWN if unknown else ""
+        )
+        return [words.decode("utf-8") for words in found.numpy()]
 
-    def _put_back(self, ids, sources, unknown=False):
-        """Texts `(batch,)`, strings, of symbols `(batch, length)` that were written to sources, strings."""
-        import tensorflow as tf
+    def _kept(self, ids):
+        """Ids without the symbols that stand behind words."""
+        return ids * ops.cast(ids < self.first_mark, ids.dtype) if self.annotation == "posall" else ids
 
-        ids = tf.where(ids == self.end, 0, tf.cast(ids, "int32"))
-        read, names = self._source_words(sources), self._names(ids)
-        points, places = self._pointed(ids, sources)
-        found = tf.gather(read, tf.clip_by_value(places, 0, self.source_length - 1), batch_dims=1)
-        is_there = points & (places >= 0) & (places < self.source_length) & (found != "")
-        if self._keys is not None:
-            number = self._keys(found)
-            found = tf.where(number > 1, tf.gather(tf.constant(["", "", *self.dictionary.values()]), number), found)
-        if self.annotation == "posall":
-            names = tf.where(ids >= self.first_mark, "", names)
-        return text.joined(tf.where(is_there, found, tf.where(points, _UNKNOWN if unknown else "", names)))
+    def _put_back(self, names, sources, points, places, unknown=""):
+        """Texts `(batch,)`, strings, of what was written `(batch, length)`, and of where it points in sources, strings."""
+        words = text.split_words(sources, self.source_length)
+        return text.joined(text.put_back(names, words, points, places, self._keys, list(self.dictionary.values()), unknown))
 
-    def _pointed(self, ids, sources):
-        """Which symbols stand for a word of the source `(batch, length)`, and its place there, perhaps one that there is not."""
-        import tensorflow as tf
-
-        marks, nowhere = ids - self.first_mark, -1
-        is_mark, is_unknown = marks >= 0, ids == text.UNKNOWN
+    def _pointed(self, ids, source=None):
+        """Which symbols stand for a word of the source `(batch, length)`, and its place there, or -1."""
+        marks, is_unknown = ids - self.first_mark, ids == text.UNKNOWN
+        is_mark, points = marks >= 0, (ids >= self.first_mark) | is_unknown
         if self.annotation == "copy":
-            same = tf.cast(self._read_ids(sources), "int32")[:, None, :] == (self.first_copy + marks)[:, :, None]
-            place = tf.where(tf.reduce_any(same, axis=2), tf.argmax(tf.cast(same, "int32"), axis=2, output_type=tf.int32), nowhere)
-            return is_mark | is_unknown, tf.where(is_mark, place, nowhere)
+            same = ops.cast(source, "int32")[:, None, :] == (self.first_copy + marks)[:, :, None]
+            return points, ops.where(is_mark & ops.any(same, axis=2), ops.argmax(ops.cast(same, "int32"), axis=2), -1)
         if self.annotation == "posunk":
-            place = tf.range(tf.shape(ids)[1]) - (marks - self.max_offset)
-            return is_mark | is_unknown, tf.where(is_mark, place, nowhere)
+            return points, ops.where(is_mark, ops.arange(ids.shape[1], dtype="int32") - (marks - self.max_offset), -1)
         # posall: what stands behind the unknown word says where
-        words = tf.cumsum(tf.cast(~is_mark & (ids > 0), "int32"), axis=1) - 1
-        behind = tf.pad(marks[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
+        words = ops.cumsum(ops.cast(~is_mark & (ids > 0), "int32"), axis=1) - 1
+        behind = ops.pad(marks[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
         is_near = (behind >= 0) & (behind <= 2 * self.max_offset)
-        return is_unknown, tf.where(is_near, words - (behind - self.max_offset), nowhere)
+        return is_unknown, ops.where(is_near, words - (behind - self.max_offset), -1)
 
     def signatures(self):
         """As those of every translator; `serve` gives texts with words put back, and as they were written."""
         return {**super().signatures(), "serve": (self._serve_text, [Field("source", (), "string")])}
 
     def _serve_text(self, source):
-        found, scores = self._search(self._read_ids(source), beams=5)
+        read = self._read_ids(source)
+        found, scores = self._search(read, beams=5)
         best = ops.where(found[:, 0] == self.end, 0, found[:, 0])
         raw = text.joined(self._names(best))
-        return {"text": raw if self.annotation == "none" else self._put_back(best, source), "raw": raw, "log_likelihood": scores[:, 0]}
+        words = raw if self.annotation == "none" else self._put_back(self._names(self._kept(best)), source, *self._pointed(best, read))
+        return {"text": words, "raw": raw, "log_likelihood": scores[:, 0]}
 
 
 def _variables(models):

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from zoo import arguments
-from zoo.text.words import tokenize
+from zoo.text.words import UNKNOWN, split_words, tokenize
 
 SYMMETRIES = ("grow-diag-final-and", "intersection", "union")
 _AROUND = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
@@ -133,6 +133,55 @@ def replace_unknown(texts, sources, places, dictionary, unknown="<unknown>"):
         known = iter([dictionary.get(source[i], source[i]) if 0 <= i < len(source) else unknown for i in row])
         found.append(" ".join(next(known) if word == unknown else word for word in words))
     return found
+
+
+def put_back(words, source_words, points, places, keys=None, values=(), unknown="<unknown>"):
+    """As `replace_unknown`, on string tensors, so that it can be part of an exported model.
+
+    Args:
+        words: what was written `(batch, length)`.
+        source_words: words of sources `(batch, source_length)`, `""` where there is none.
+        points: which of `words` stand for a word of the source `(batch, length)` bool.
+        places: where it stands in the source `(batch, length)` int32.
+        keys: of `zoo.text.word_lookup`, the words that the dictionary has; `None` for no dictionary.
+        values: list of their translations.
+        unknown: what is written where a place is none of the source.
+
+    Returns:
+        String tensor `(batch, length)`.
+    """
+    import tensorflow as tf
+
+    places, length = tf.cast(places, "int32"), tf.shape(source_words)[1]
+    found = tf.gather(source_words, tf.clip_by_value(places, 0, length - 1), batch_dims=1)
+    is_there = (places >= 0) & (places < length) & (found != "")
+    if keys is not None:
+        # 0 is no word, 1 none of the dictionary
+        number = keys(found)
+        found = tf.where(number > 1, tf.gather(tf.constant(["", "", *values]), number), found)
+    return tf.where(points, tf.where(is_there, found, unknown), words)
+
+
+def number_unknown(ids, texts, first, count):
+    """Ids of words in which different unknown words of a text have different ids.
+
+    Args:
+        ids: of `word_vectorization`, `(batch, length)`.
+        texts: the texts, string tensor `(batch,)`.
+        first: id of the first unknown word of each text.
+        count: different unknown words that have ids of their own; further ones stay 1.
+
+    Returns:
+        `(batch, length)` int32.
+    """
+    import tensorflow as tf
+
+    ids = tf.cast(ids, "int32")
+    words, unknown, places = split_words(texts, ids.shape[1]), ids == UNKNOWN, tf.range(tf.shape(ids)[1])
+    earliest = tf.argmax(words[:, :, None] == words[:, None, :], axis=2, output_type=tf.int32)
+    number = tf.cumsum(tf.cast(unknown & (earliest == places), "int32"), axis=1) - 1
+    number = tf.gather(number, earliest, batch_dims=1)
+    return tf.where(unknown & (number < count), first + number, ids)
 
 
 def checked_links(links, sources, targets):
