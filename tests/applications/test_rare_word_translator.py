@@ -165,6 +165,7 @@ def test_an_export_puts_words_back(tmp_path, annotation):
         (lambda m: small("some"), "annotation"),
         (lambda m: small(dictionary=["a"]), "dictionary"),
         (lambda m: small(dictionary={"a": 1}), "dictionary"),
+        (lambda m: small(dictionary={"Mat": "rug"}), "dictionary"),
         (lambda m: small(max_offset=0), "max_offset"),
         (lambda m: small(num_copies=0), "num_copies"),
         (lambda m: m.encode(SOURCES, TARGETS[:1]), "targets"),

@@ -305,9 +305,8 @@ class RareWordTranslator(Translator):
         ids = np.where(ids == self.end, 0, ids).astype("int32")
         read = self._ids("sources", sources, self._read_ids) if self.annotation == "copy" else None
         points, places = map(ops.convert_to_numpy, self._pointed(ids, read))
-        found = self._put_back(
-            self._words[ops.convert_to_numpy(self._kept(ids))].astype(str), sources, points, places, _UNKNOWN if unknown else ""
-        )
+        names = self._words[ops.convert_to_numpy(self._kept(ids))].astype(str)
+        found = self._put_back(names, sources, points, places, _UNKNOWN if unknown else "")
         return [words.decode("utf-8") for words in found.numpy()]
 
     def _kept(self, ids):
@@ -352,8 +351,9 @@ def _variables(models):
 
 
 def _checked_dictionary(dictionary):
-    """The dictionary as a dict of strings, in lower case as texts are; `None` is an empty one."""
-    is_dict = dictionary is None or isinstance(dictionary, dict)
-    if not is_dict or not all(isinstance(word, str) and word for pair in (dictionary or {}).items() for word in pair):
-        arguments.refuse("dictionary", "a dict of words to words", dictionary)
-    return dict(dictionary or {})
+    """The dictionary as a dict of strings; `None` is an empty one."""
+    found = {} if dictionary is None else dictionary
+    is_dict = isinstance(found, dict) and all(isinstance(word, str) and word for pair in found.items() for word in pair)
+    if not is_dict or any(word != word.lower() for word in found):
+        arguments.refuse("dictionary", "a dict of words, in lower case as texts are when they are looked up, to words", dictionary)
+    return dict(found)
