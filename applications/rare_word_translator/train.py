@@ -7,7 +7,6 @@ and to translations after it. BLEU counts the words of the original references i
 """
 
 from functools import partial
-from itertools import product
 
 import keras
 import numpy as np
@@ -32,8 +31,8 @@ ARMS = {
     "posunk, many words": ("posunk", MANY),
     "sub-words": ("sub-words", MANY),
 }
-# how translations are ranked, and whether unknown words may stay
-DECODINGS = tuple(product((0.0, 1.0), (False, True)))
+# whether `<unknown>` may stay in translations
+DECODINGS = (False, True)
 ENSEMBLE = 3
 DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), descriptions of at most 12 words in both languages, German to English."""
 NOTES = f"""All arms: {EPOCHS} epochs of Adam at {RATE:g} over 13,064 pairs in batches of {BATCH}; the rate is one for all. Links of words
@@ -71,32 +70,55 @@ class Arm:
         self.train = [self.split(side) for side in data["train"]]
         self.vocabularies = [text.learn_vocabulary([line.split() for line in side], words) for side in self.train]
         self.length = PARTS_LONGEST if self.parts else LONGEST
-        self.decoding = DECODINGS[0]
+        self.decoding, self.models, self.ids = DECODINGS[0], [], None
 
     def split(self, texts):
         """Texts as the network reads them."""
         return self.parts.split(texts) if self.parts else texts
 
-    def learnt(self, seed, epochs):
-        """A trained model."""
-        keras.utils.set_random_seed(seed)
+    def fresh(self):
+        """A model that has learned nothing."""
         dictionary = {} if self.annotation == "none" else self.data["dictionary"]
         lengths = {"source_length": self.length, "target_length": self.length}
         model = RareWordTranslator(*self.vocabularies, dictionary, annotation=self.annotation, **lengths, **NETWORK)
         model.compile(keras.optimizers.Adam(RATE, global_clipnorm=5.0))
-        model.fit(model.encode(*self.train, self.data["links"]), batch_size=BATCH, epochs=epochs, verbose=0)
         return model
 
+    def model(self, place):
+        """One of few models, made when it is first asked for: what was compiled for one seed serves for all."""
+        while len(self.models) <= place:
+            self.models.append(self.fresh())
+        return self.models[place]
+
+    def learnt(self, seed, epochs):
+        """The first model after a training that began anew, and its weights."""
+        keras.utils.set_random_seed(seed)
+        model = self.model(0)
+        model.set_weights(self.fresh().get_weights())
+        for variable in model.optimizer.variables:
+            if not variable.path.endswith("learning_rate"):
+                variable.assign(np.zeros(variable.shape, variable.dtype))
+        self.ids = self.ids or model.encode(*self.train, self.data["links"])
+        model.fit(self.ids, batch_size=BATCH, epochs=epochs, verbose=0)
+        return model, model.get_weights()
+
+    def ensemble(self, weights):
+        """Models with these weights."""
+        models = [self.model(place) for place in range(len(weights))]
+        for model, values in zip(models, weights):
+            model.set_weights(values)
+        return models
+
     def choose(self, model, decodings):
-        """Decide how to search, by BLEU on validation pairs."""
+        """Decide whether unknown words may stay, by BLEU on validation pairs."""
         scores = {decoding: self.score(model, "validation", decoding) for decoding in decodings}
         self.decoding = max(scores, key=scores.get)
         return scores
 
     def translations(self, model, part, decoding=None, others=()):
         """Of all sources of a part of the data, as words."""
-        power, unknown = decoding or self.decoding
-        found = model.translate(self.split(self.data[part][0]), BEAMS, power, unknown=unknown, with_models=list(others) or None)
+        unknown = self.decoding if decoding is None else decoding
+        found = model.translate(self.split(self.data[part][0]), BEAMS, unknown=unknown, with_models=list(others) or None)
         return self.parts.join(found) if self.parts else found
 
     def score(self, model, part, decoding=None, others=()):
@@ -116,22 +138,28 @@ def thirds(data, vocabulary):
 def measured(data, seeds, quick):
     """BLEU by arm, of thirds of the test pairs and of ensembles too, how arms decode, and a model to ship."""
     arms, found, shipped = {name: Arm(data, name) for name in ARMS}, {}, None
+    rare, wanted = thirds(data, arms["none"].vocabularies[1]), data["test"][1]
     for name, arm in track(arms.items(), "arms"):
-        models = []
+        weights = []
         for seed in seeds:
-            models.append(arm.learnt(seed, 1 if quick else EPOCHS))
+            model, values = arm.learnt(seed, 1 if quick else EPOCHS)
+            weights.append(values)
             if seed == seeds[0]:
-                print(name, "validation:", arm.choose(models[0], DECODINGS[: 1 if quick else None]), flush=True)
-            lines, wanted = arm.translations(models[-1], "test"), data["test"][1]
+                print(name, "validation:", arm.choose(model, DECODINGS[: 1 if quick else None]), flush=True)
+            lines = arm.translations(model, "test")
             found.setdefault(name, []).append(bleu(lines, wanted, tokenize="none"))
-            for third, rows in thirds(data, arms["none"].vocabularies[1]).items():
+            for third, rows in rare.items():
                 score = bleu([lines[i] for i in rows], [wanted[i] for i in rows], tokenize="none")
                 found.setdefault(f"{name}, {third}", []).append(score)
             print(name, "seed", seed, round(found[name][-1], 2), flush=True)
         if name in ("none", "posunk"):
-            others = [[models[(i + k) % len(models)] for k in range(1, ENSEMBLE)] for i in range(len(models))]
-            found[f"{name}, ensemble"] = [arm.score(model, "test", others=rest) for model, rest in zip(models, others)]
-        shipped = models[0] if name == "posunk" else shipped
+            for i in range(len(seeds)):
+                model, *others = arm.ensemble([weights[(i + k) % len(seeds)] for k in range(ENSEMBLE)])
+                found.setdefault(f"{name}, ensemble", []).append(arm.score(model, "test", others=others))
+        if name == "posunk":
+            shipped = arm.ensemble(weights[:1])[0]
+            # the trainings of other seeds began anew
+            shipped.fits.records = shipped.fits.records[:1]
     return found, {name: arm.decoding for name, arm in arms.items()}, shipped
 
 
@@ -176,12 +204,12 @@ def claims(found, seeds):
 
 def summary(found, decodings):
     """All mean figures."""
-    lines = ["", "", "| arm | BLEU | third with fewest rare words | third with most | ensemble | power of the length, `<unknown>` stays |"]
+    lines = ["", "", "| arm | BLEU | third with fewest rare words | third with most | ensemble | `<unknown>` may stay |"]
     lines.append("|---|" + "---|" * 5)
-    for name, (power, unknown) in decodings.items():
+    for name, unknown in decodings.items():
         keys = (name, f"{name}, few rare words", f"{name}, many rare words", f"{name}, ensemble")
         figures = (f"{np.mean(found[key]):.2f}" if key in found else "" for key in keys)
-        lines.append(f"| {name} | " + " | ".join(figures) + f" | {power:g}, {'yes' if unknown else 'no'} |")
+        lines.append(f"| {name} | " + " | ".join(figures) + f" | {'yes' if unknown else 'no'} |")
     return "\n".join(lines)
 
 
@@ -204,7 +232,7 @@ def main():
     args = evidence.arguments(__doc__, "rare_word_translator_multi30k")
     data = read(args.quick)
     found, decodings, shipped = measured(data, args.seeds, args.quick)
-    words = "; ".join(f"{name}: power {power:g}, unknown words {'stay' if u else 'are left out'}" for name, (power, u) in decodings.items())
+    words = "; ".join(f"{name}: `<unknown>` {'may stay' if unknown else 'is not written'}" for name, unknown in decodings.items())
     tried = Choice("300 validation pairs, the model of the first seed", words, dict.fromkeys(ARMS, len(DECODINGS)))
     evidence.publish(shipped, args, claims(found, args.seeds), DATA, NOTES + summary(found, decodings), figure(found), choices=[tried])
 
