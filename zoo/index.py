@@ -339,6 +339,18 @@ ENTRIES = (
         "Shows what a layer of any network keeps of an image, what its units look for, and what it makes of an image.",
     ),
     Entry(
+        34,
+        "RareWordTranslator",
+        "rare_word_translator",
+        "Rare words in translation",
+        "translation",
+        "Addressing the Rare Word Problem in Neural Machine Translation",
+        "Luong et al.",
+        2014,
+        "1410.8206",
+        "A translator of few words writes where in the source each word stands that it does not know; a dictionary puts it back.",
+    ),
+    Entry(
         35,
         "SentenceVAE",
         "sentence_vae",

@@ -181,6 +181,25 @@ def task_sentence_vae():
     )
 
 
+def task_rare_word_translator():
+    """Perplexity of a symbol of English descriptions, given German ones; the trivial guess has the symbols' frequencies."""
+    parts = [datasets.multi30k(part) for part in ("train", "val")]
+    english, german = ([line for part in parts for line in part[side]] for side in (0, 1))
+    links = text.align(german, english)
+    held_out, size = len(parts[1][0]), len(parts[0][0])
+    vocabularies = [text.learn_vocabulary(lines[:size], 3000) for lines in (german, english)]
+    model = applications.RareWordTranslator(*vocabularies, text.learn_dictionary(german[:size], english[:size], links[:size]))
+    x, x_test = (model.encode(german[rows], english[rows], links[rows]) for rows in (slice(size), slice(-held_out, None)))
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"translate": lambda: model.translate(german[-32:])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}

@@ -37,6 +37,7 @@ from zoo.applications.natural_pre_images import NaturalPreImages as NaturalPreIm
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN
+from zoo.applications.rare_word_translator import RareWordTranslator as RareWordTranslator
 from zoo.applications.re_net import ReNet as ReNet
 from zoo.applications.ride import RIDE as RIDE
 from zoo.applications.robust_optimization import RobustOptimization as RobustOptimization

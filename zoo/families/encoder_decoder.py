@@ -20,7 +20,8 @@ class EncoderDecoder(TextWriter):
 
     Ids are those of `TextWriter`. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
-    A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function.
+    A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function. One
+    that writes symbols which are no words of texts overrides `_symbols`, `_places` and `_finished`.
     """
 
     def _build(self, embedding_size, units, num_layers=1, memory=True, samples=None, encoder=None, decoder=None):
@@ -28,15 +29,24 @@ class EncoderDecoder(TextWriter):
         for name in ("source_length", "target_length"):
             arguments.count(name, getattr(self, name))
         sizes, encoder = {"embedding_size": embedding_size, "num_layers": num_layers}, {"units": units, **(encoder or {})}
-        self.source_vectorization = text.word_vectorization(self.source_vocabulary, self.source_length)
-        self.target_vectorization = text.word_vectorization(self.target_vocabulary, self.target_length)
-        self._set_words(self.target_vocabulary)
-        self.encoder = RecurrentEncoder(len(self.source_vocabulary) + 2, **{**sizes, **encoder}, name="encoder")
+        read, written = self._symbols()
+        self.source_vectorization = text.word_vectorization(read, self.source_length)
+        self.target_vectorization = text.word_vectorization(written, self.target_length)
+        self._set_words(written)
+        self.encoder = RecurrentEncoder(len(read) + 2, **{**sizes, **encoder}, name="encoder")
         decoder = {"units": units, **sizes, **(decoder or {})}
         memory_dim = self.encoder.units if memory else 0
         self.decoder = RecurrentDecoder(self.end + 1, memory_dim=memory_dim, **decoder, name="decoder")
         self.bridges = self._bridges()
         self.word_softmax = WordSoftmax(self.end + 1, self.decoder.width, samples, name="word_softmax")
+
+    def _symbols(self):
+        """What is read and what is written, two lists: words."""
+        return self.source_vocabulary, self.target_vocabulary
+
+    def _places(self):
+        """Symbols of a target at most."""
+        return self.target_length
 
     def _bridges(self):
         """What turns the encoder's last states to the decoder's first ones, where they are not of one kind: a layer for each."""
@@ -92,7 +102,7 @@ class EncoderDecoder(TextWriter):
         """Ids of both texts, 0 for padding on the right; `encode` makes them."""
         return [
             PaddedField("source", (None,), "int32", 0, self.encoder.symbols - 1, (self.source_length,)),
-            PaddedField("target", (None,), "int32", 0, self.end - 1, (self.target_length,)),
+            PaddedField("target", (None,), "int32", 0, self.end - 1, (self._places(),)),
         ]
 
     def example_calls(self):
@@ -183,28 +193,38 @@ class EncoderDecoder(TextWriter):
         self._seed(seed)
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         run = self._graph(("sample", *options.values()), partial(self._sampled, **options))
-        return self._texts(autodiff.in_batches(run, [self.encode(sources)["source"]], ROWS)[0])
+        return self._finished(autodiff.in_batches(run, [self.encode(sources)["source"]], ROWS)[0], sources)
 
     def _sampled(self, source, **options):
-        return self._drawn(self._stepper(source), source, self.target_length, **options)
+        return self._drawn(self._stepper(source), source, self._places(), **options)
 
-    def _written(self, sources, beams, length_power, n_best, batch_size, unknown=False, key=(), **options):
-        """What verbs that write give: the best text of each source, or with `n_best` lists of so many pairs of text and log-probability."""
+    def _written(self, sources, beams, length_power, n_best, batch_size, unknown=False, key=(), finished=None, shared=(), **options):
+        """What verbs that write give: the best text of each source, or with `n_best` lists of so many pairs of text and log-probability.
+
+        `finished(ids, sources)` makes texts; `shared` are tensors that the search takes behind the sources.
+        """
+        finished = finished or self._finished
         beams = max(beams, n_best or 1)
         search = partial(self._search, beams=beams, length_power=length_power, unknown=unknown, **options)
         run = self._graph(("search", beams, length_power, unknown, *key), search)
-        found, scores = autodiff.in_batches(run, [self.encode(sources)["source"]], batch_size)
+        found, scores = autodiff.in_batches(run, [self.encode(sources)["source"]], batch_size, shared)
         if n_best is None:
-            return self._texts(found[:, 0])
-        texts = [self._texts(row[:n_best]) for row in found]
-        return [[(one, float(score)) for one, score in zip(*pair)] for pair in zip(texts, scores)]
+            return finished(found[:, 0], sources)
+        texts = finished(found[:, :n_best].reshape(-1, found.shape[-1]), [source for source in sources for _ in range(n_best)])
+        rows = [texts[i : i + n_best] for i in range(0, len(texts), n_best)]
+        return [[(one, float(score)) for one, score in zip(*pair)] for pair in zip(rows, scores)]
 
     def _search(self, source, beams=1, length_power=0.0, unknown=False):
         """Ids `(batch, beams, target_length + 1)` and log-probabilities `(batch, beams)`."""
         return self._searched(source, self._stepper(source), beams, length_power, unknown)
 
-    def _searched(self, source, model, beams, length_power, unknown, normalize=True):
-        return self._found(model, source, self.target_length + 1, beams, length_power, unknown, normalize)
+    def _searched(self, source, model, beams, length_power, unknown, normalize=True, length=None, **options):
+        """`options` are those of `beam_search`."""
+        return self._found(model, source, length or self._places() + 1, beams, length_power, unknown, normalize=normalize, **options)
+
+    def _finished(self, ids, sources):
+        """The texts that a user reads, of what was written to sources."""
+        return self._texts(ids)
 
     # --- export ---
 

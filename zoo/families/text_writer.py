@@ -60,19 +60,22 @@ class TextWriter(Model):
 
     def _drawn(self, model, rows, length, **options):
         """Random ids `(batch, length)` of a pair of step and state; `rows` is anything with the batch's axis."""
-        step, state = model
+        (step, state), may = model, self._allowed(False)
 
         def known(ids, state):
             scores, state = step(ids, state)
-            return ops.where(ops.arange(self.end + 1) == text.UNKNOWN, _FORBIDDEN, scores), state
+            return scores if may is None else ops.where(may, scores, _FORBIDDEN), state
 
         return sample_sequences(known, state, self._starts(rows), length, self.seed_generator, end=self.end, **options)
 
-    def _found(self, model, rows, length, beams, length_power, unknown, normalize=True, **options):
-        """Ids `(batch, beams, length)` that all end, and their log-probabilities `(batch, beams)`."""
-        may = None if unknown else np.arange(self.end + 1) != text.UNKNOWN
-        options = {"allowed": may, "length_power": length_power, "normalize": normalize, "closed": True, **options}
+    def _found(self, model, rows, length, beams, length_power, unknown, **options):
+        """Ids `(batch, beams, length)` that all end, and their log-probabilities `(batch, beams)`; `options` are those of `beam_search`."""
+        options = {"allowed": self._allowed(unknown), "length_power": length_power, "closed": True, **options}
         return list(beam_search(*model, self._starts(rows), length, beams, self.end, **options))
+
+    def _allowed(self, unknown):
+        """Which symbols may be written `(symbols,)` bool; `None` for all."""
+        return None if unknown else np.arange(self.end + 1) != text.UNKNOWN
 
     def _starts(self, rows):
         return ops.full((ops.shape(rows)[0],), self.end, "int32")

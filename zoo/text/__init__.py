@@ -1,5 +1,11 @@
 """Text to integers and back: words, vocabularies, and the layers that carry a vocabulary into an exported model."""
 
+from zoo.text.alignments import align as align
+from zoo.text.alignments import checked_links as checked_links
+from zoo.text.alignments import learn_dictionary as learn_dictionary
+from zoo.text.alignments import number_unknown as number_unknown
+from zoo.text.alignments import put_back as put_back
+from zoo.text.alignments import replace_unknown as replace_unknown
 from zoo.text.augmentation import TransformedTexts as TransformedTexts
 from zoo.text.augmentation import misspell as misspell
 from zoo.text.augmentation import replace_synonyms as replace_synonyms
@@ -43,6 +49,7 @@ from zoo.text.words import check_vocabulary as check_vocabulary
 from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids
 from zoo.text.words import learn_vocabulary as learn_vocabulary
+from zoo.text.words import split_words as split_words
 from zoo.text.words import tokenize as tokenize
 from zoo.text.words import trimmed as trimmed
 from zoo.text.words import with_end as with_end

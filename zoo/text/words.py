@@ -35,6 +35,13 @@ def tokenize(texts):
     return [[word.decode("utf-8") for word in line] for line in words]
 
 
+def split_words(texts, length):
+    """Words of texts, a string tensor `(batch,)`, as one `(batch, length)`, cut or filled up with `""`."""
+    import tensorflow as tf
+
+    return tf.strings.split(separate_words(texts)).to_tensor("", shape=(None, length))
+
+
 def learn_vocabulary(texts, max_words=None, min_count=1):
     """The words of texts, the most frequent first, equally frequent ones by alphabet.
 
