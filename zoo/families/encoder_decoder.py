@@ -74,7 +74,11 @@ class EncoderDecoder(Model):
         words = text.with_end(target, self.end)
         before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
         features, weights = self._features(before, self._read(x["source"], training), training)
-        return self.word_softmax(features, words, training=training), weights
+        return self._word_losses(features, words, x, training), weights
+
+    def _word_losses(self, features, words, x, training):
+        """Minus the log-probabilities of words by their features; `x` is what `call` takes."""
+        return self.word_softmax(features, words, training=training)
 
     def _read(self, source, training=False):
         """The decoder's first state, and what stays: a dict with `memory` and `present`, if it looks at them."""
@@ -238,9 +242,9 @@ class EncoderDecoder(Model):
         """Ids `(batch, beams, target_length + 1)` and log-probabilities `(batch, beams)`."""
         return self._searched(source, self._stepper(source), beams, length_power, unknown)
 
-    def _searched(self, source, model, beams, length_power, unknown, normalize=True):
+    def _searched(self, source, model, beams, length_power, unknown, normalize=True, candidates=None):
         may = None if unknown else np.arange(self.end + 1) != text.UNKNOWN
-        options = {"allowed": may, "length_power": length_power, "normalize": normalize, "closed": True}
+        options = {"allowed": may, "candidates": candidates, "length_power": length_power, "normalize": normalize, "closed": True}
         return list(beam_search(*model, self._starts(source), self.target_length + 1, beams, self.end, **options))
 
     def _starts(self, source):

@@ -70,6 +70,27 @@ class WordSoftmax(keras.layers.Layer):
         """Logits `(..., symbols)` float32."""
         return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
 
+    def scorer(self, shared, own):
+        """A function that gives logits of candidates, for a search: it fetches their rows once.
+
+        Args:
+            shared: ids `(count,)` int32, candidates in every text.
+            own: ids `(texts, more)` int32, candidates in one.
+
+        Returns:
+            Function of inputs `(n, units)`, where `n` is a multiple of the texts and row `i` is of text `i // (n // texts)`; its logits are
+            `(n, count + more)` float32, those of `shared` first.
+        """
+        rows, biases = zip(*((gather_rows(self.kernel, ids), gather_rows(self.bias, ids)[..., 0]) for ids in (shared, own)))
+
+        def logits(inputs):
+            inputs = ops.cast(inputs, "float32")
+            grouped = ops.reshape(inputs, (ops.shape(own)[0], -1, self.units))
+            mine = ops.matmul(grouped, ops.transpose(rows[1], (0, 2, 1))) + biases[1][:, None]
+            return ops.concatenate([ops.matmul(inputs, ops.transpose(rows[0])) + biases[0], ops.reshape(mine, (-1, own.shape[1]))], axis=-1)
+
+        return logits
+
     def candidate_logits(self, inputs, candidates):
         """Logits of candidates alone.
 
@@ -90,6 +111,27 @@ class WordSoftmax(keras.layers.Layer):
         if self.samples is None or not training:
             return sequence_crossentropy(targets, self.logits(inputs))
         return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
+
+    def within(self, inputs, targets, subset):
+        """Losses by a softmax over a subset of the ids alone: its other ids are taken to be impossible.
+
+        That is importance sampling with all of the subset for samples, drawn with equal probability, which cancels (Jean, Cho, Memisevic,
+        Bengio 2014, arXiv 1412.2007, equations 8 to 10).
+
+        Args:
+            inputs: `(batch, length, units)`.
+            targets: ids `(batch, length)` int32, all in the subset; 0 for padding.
+            subset: ids `(count,)` int32 in ascending order; one that comes several times counts once.
+
+        Returns:
+            `(batch, length)` float32.
+        """
+        scores = ops.matmul(ops.cast(inputs, "float32"), ops.transpose(gather_rows(self.kernel, subset)))
+        scores = scores + gather_rows(self.bias, subset)[:, 0]
+        again = ops.pad(ops.equal(subset[1:], subset[:-1]), [[0, 1]])
+        places = ops.searchsorted(subset, ops.reshape(targets, (-1,)), side="right") - 1
+        losses = sequence_crossentropy(ops.reshape(ops.cast(places, "int32"), ops.shape(targets)), ops.where(again, -1e9, scores))
+        return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
 
     def estimate(self, inputs, targets, draws):
         """Losses whose sum over all ids but the right one is estimated from `draws` `(samples,)`, each divided by its expected number."""
