@@ -359,8 +359,14 @@ class LargeVocabularyTranslator(Translator):
             written[i] = line
         return written
 
-    def _serve_text(self, texts):
-        """As `translate` by default."""
+    # --- export ---
+
+    def signatures(self):
+        """As those of `Translator`; `serve` restricts the search and replaces unknown words as `translate` does by default."""
+        return {**super().signatures(), "serve": (self._serve_strings, [Field("source", (), "string")])}
+
+    def _serve_strings(self, texts):
+        """What `translate` does by default, out of string operations."""
         import tensorflow as tf
 
         source = ops.cast(self.source_vectorization(texts), "int32")
@@ -388,7 +394,7 @@ def _plain(dictionary):
     expected, found = "a dict of a word to a list of words, or of pairs of word and count", {}
     for word, others in dictionary.items():
         row = arguments.listed("dictionary", others, expected, empty=True)
-        row = [other if isinstance(other, str) else other[0] for other in row]
+        row = [other[0] if isinstance(other, (tuple, list)) and other else other for other in row]
         if not isinstance(word, str) or not all(isinstance(other, str) for other in row):
             arguments.refuse("dictionary", expected, {word: others})
         found[word] = row
