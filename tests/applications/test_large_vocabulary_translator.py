@@ -11,7 +11,8 @@ from scipy import special
 from zoo import autodiff, text
 from zoo.applications import LargeVocabularyTranslator
 from zoo.layers import WordSoftmax
-from zoo.optimizers import RowAdadelta, RowAdagrad
+from zoo.layers.rows import RowEmbedding
+from zoo.optimizers import RowAdadelta, RowAdagrad, RowAdam
 
 SOURCES, TARGETS = ["the cat sat on a mat", "a mat", "cat , unheard of"], ["the cat sat", "a mat on", "the other cat"]
 RNG, numpy = np.random.default_rng(0), ops.convert_to_numpy
@@ -146,6 +147,27 @@ def test_rows_are_clipped_by_the_norm_of_the_whole_gradient(kind, monkeypatch):
         np.testing.assert_allclose(other, change, rtol=1e-3, atol=1e-6)
         if kind is RowAdagrad:
             np.testing.assert_allclose(change, part * 0.01 / norm, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [2, 2**13], ids=["long table", "short table"])
+def test_adam_by_rows_is_adam_of_rows_that_are_used(most, monkeypatch):
+    monkeypatch.setattr("zoo.optimizers.rows.SMALL", most)
+    start, ids = RNG.normal(size=(6, 3)).astype("float32"), np.array([0, 1, 1, 2, 5, 0], "int32")
+    wanted, found = [], []
+    # no row is used twice for Keras's own, which squares each gradient of a row
+    for kind, batch, results in ((keras.optimizers.Adam, np.unique(ids), wanted), (RowAdam, ids, found)):
+        model = keras.Sequential([keras.Input((), dtype="int32"), RowEmbedding(6, 3)])
+        model.layers[0].embeddings.assign(start)
+        share = 1 / np.bincount(ids)[batch][:, None] if kind is RowAdam else np.ones((len(batch), 1))
+        model.compile(kind(0.1), lambda y, p: ops.sum(y * p))
+        for scale in (1.0, -0.5, 2.0):
+            target = scale * share * np.array([[1.0, -2.0, 0.5]]) * (1 + batch[:, None])
+            model.train_on_batch(batch, target.astype("float32"))
+            results.append(numpy(model.layers[0].embeddings))
+    for one, other in zip(found, wanted):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(one[3:5], start[3:5])
+    assert np.all(found[2][[0, 1, 2, 5]] != start[[0, 1, 2, 5]])
 
 
 # --- decoding ---

@@ -4,7 +4,7 @@ from keras import layers, ops
 
 
 class RowEmbedding(layers.Embedding):
-    """`layers.Embedding` by `gather_rows`: with `zoo.optimizers.RowAdadelta` a step costs the same for any number of rows (on TensorFlow)."""
+    """`layers.Embedding` by `gather_rows`: with an optimizer by rows a step costs the same for any number of rows (on TensorFlow)."""
 
     def call(self, inputs):
         """Rows `(..., output_dim)` of ids `(...)`."""

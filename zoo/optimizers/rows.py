@@ -1,4 +1,4 @@
-"""AdaGrad and AdaDelta for tables of embeddings, of which a step uses few rows: the others are neither read nor written.
+"""AdaGrad, AdaDelta and Adam for tables of embeddings, of which a step uses few rows: the others are neither read nor written.
 
 On TensorFlow the gradient of a lookup holds only the rows that were looked up, so that a step costs the same for a table of any length. On
 JAX gradients have the size of the table; the results are the same. Where a row was used several times, its gradients are added before they
@@ -78,6 +78,28 @@ class RowAdadelta(_ByRows, keras.optimizers.Adadelta):
         for values, new in ((squares, square), (deltas, rho * before + (1 - rho) * ops.square(delta))):
             rows.write(values, ops.where(used, new, rows.read(values)))
         rows.write(variable, rows.read(variable) + learning_rate * delta)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class RowAdam(_ByRows, keras.optimizers.Adam):
+    """Adam (Kingma, Ba 2014, arXiv 1412.6980) by rows: a row's moments stand still while it is not used, and it then does not move.
+
+    The arguments are those of `keras.optimizers.Adam`, of which `amsgrad` is not used.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update the rows of `variable` that have a gradient."""
+        rows, index = _Rows(self, gradient, variable), self._get_variable_index(variable)
+        moments, squares = self._momentums[index], self._velocities[index]
+        steps = ops.cast(self.iterations + 1, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype) * ops.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
+        used = ops.any(ops.not_equal(rows.gradient, 0), axis=tuple(range(1, len(variable.shape))), keepdims=True)
+        moment = self.beta_1 * rows.read(moments) + (1 - self.beta_1) * rows.gradient
+        square = self.beta_2 * rows.read(squares) + (1 - self.beta_2) * ops.square(rows.gradient)
+        for values, new in ((moments, moment), (squares, square)):
+            rows.write(values, ops.where(used, new, rows.read(values)))
+        change = rate * moment / (ops.sqrt(square) + self.epsilon)
+        rows.write(variable, rows.read(variable) - ops.where(used, change, 0.0))
 
 
 class _Rows:
