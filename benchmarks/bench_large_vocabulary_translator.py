@@ -6,6 +6,9 @@ word vectors of 64 numbers, 128 units, Adam, which PyTorch runs over whole table
 
 import numpy as np
 import torch
+
+# before TensorFlow comes, with which triton, that it loads, would crash
+import torch._dynamo
 from harness import Benchmark
 from torch import nn
 

@@ -24,7 +24,7 @@ from zoo.metrics import bleu
 from zoo.optimizers import RowAdam
 from zoo.plots.figure import new_figure
 
-LONGEST, SUBSET, SHORTLIST, BATCH, EPOCHS, RATE = 10, 1500, 1000, 40, 5, 2e-3
+LONGEST, SUBSET, SHORTLIST, BATCH, EPOCHS, RATE = 10, 1500, 1000, 40, 4, 2e-3
 SIZES = {"embedding_size": 64, "units": 128, "source_length": LONGEST, "target_length": LONGEST}
 PARTS = {"train": ("train",), "validation": ("val",), "test": ("test_2016_flickr", "test_2017_flickr")}
 # target words, and those of the full softmax, which needs 11 GB for a batch with the last number
