@@ -262,12 +262,28 @@ def test_wrong_arguments_are_refused_by_name(arguments, name):
         small(**arguments)
 
 
+class Fixed(keras.utils.PyDataset):
+    """One batch."""
+
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return (self.x,)
+
+
 def test_wrong_partitions_are_refused_by_name():
     model = small()
     x = model.encode(SOURCES, TARGETS)
     for given, name in (({"subset": 3}, "subset"), ({"order": "none"}, "order"), ({"batch_size": 0}, "batch_size")):
         with pytest.raises(ValueError, match=f"`{name}`"):
             text.Partitions(x, **{"subset": 9, **given})
+    with pytest.raises(ValueError, match="`subset`"):
+        model.fit(Fixed({**x, "subset": np.arange(3, dtype="int32")}), verbose=0)
     with pytest.raises(ValueError, match="`x`"):
         text.Partitions({**x, "target": x["target"][:1]}, 9)
     with pytest.raises(ValueError, match="`order`"):

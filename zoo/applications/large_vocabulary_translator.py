@@ -34,9 +34,6 @@ from zoo.optimizers.rows import RowAdadelta
 from zoo.text.partitions import Order
 from zoo.text.words import separate_words
 
-# far below any score, in float32
-_NEVER = -1e9
-
 
 class LargeVocabularyTranslator(Translator):
     """Translator into a very large vocabulary (Jean et al. 2014, arXiv 1412.2007).
@@ -63,7 +60,7 @@ class LargeVocabularyTranslator(Translator):
         ValueError: if an argument is none of these.
     """
 
-    # section 4.2.1
+    # that of RNNsearch, arXiv 1409.0473, section 4.2
     default_batch_size = 80
 
     def __init__(
@@ -103,9 +100,9 @@ class LargeVocabularyTranslator(Translator):
         self._first = {word: others[0] for word, others in (self.dictionary or {}).items() if others}
         if self._first:
             # the same as string operations, for the exported model
-            written = sorted(set(self._first.values()))
-            self._keys, self._others = text.word_lookup(list(self._first)), text.name_lookup(written)
-            self._number_of_key = np.array([0, 0, *(written.index(other) + 1 for other in self._first.values())], "int64")
+            numbers = {other: i for i, other in enumerate(dict.fromkeys(self._first.values()), 1)}
+            self._keys, self._others = text.word_lookup(list(self._first)), text.name_lookup(numbers)
+            self._number_of_key = np.array([0, 0, *(numbers[other] for other in self._first.values())], "int64")
         self.compile()
 
     def _table(self, frequent):
@@ -144,16 +141,12 @@ class LargeVocabularyTranslator(Translator):
             return super()._stepper(source)
         ids, none = candidates
         state, stays = self._read(source)
-        decode, texts = self.decoder.stepper(**stays), ops.shape(source)[0]
-        score = self.word_softmax.scorer(ops.convert_to_tensor(self._common), ids[:, len(self._common) :])
+        decode = self.decoder.stepper(**stays)
+        score = self.word_softmax.scorer(ops.convert_to_tensor(self._common), ids[:, len(self._common) :], none)
 
         def step(ids, state):
             features, state = decode(ids, state)
-            logits = score(features)
-            count = len(self._common)
-            own = ops.reshape(logits[:, count:], (texts, -1, none.shape[1]))
-            own = ops.reshape(ops.where(none[:, None], _NEVER, own), (-1, none.shape[1]))
-            return ops.concatenate([logits[:, :count], own], axis=-1), state
+            return score(features), state
 
         return step, state
 
@@ -240,6 +233,8 @@ class LargeVocabularyTranslator(Translator):
         """Batches of `zoo.text.Partitions` hold the words of a partition as well."""
         if isinstance(x, dict) and "subset" in x:
             Field("subset", (), "int32", 0, self.end).check(np.asarray(x["subset"]))
+            if not np.isin(x["target"], x["subset"]).all():
+                arguments.refuse("subset", "ids with all of `target` among them", x["subset"])
             x = {name: ids for name, ids in x.items() if name != "subset"}
         super().check_batch(x, y)
 
