@@ -32,7 +32,7 @@ from zoo.families.encoder_decoder import ROWS, Translator
 from zoo.model import Field, is_stream
 from zoo.optimizers.rows import RowAdadelta
 from zoo.text.partitions import Order
-from zoo.text.words import separate_words
+from zoo.text.replacement import Replacement
 
 
 class LargeVocabularyTranslator(Translator):
@@ -98,11 +98,8 @@ class LargeVocabularyTranslator(Translator):
         self._common = np.array([*range(min(frequent, len(target_vocabulary)) + 2), self.end], "int32")
         self._added = self._table(frequent)
         self._first = {word: others[0] for word, others in (self.dictionary or {}).items() if others}
-        if self._first:
-            # the same as string operations, for the exported model
-            numbers = {other: i for i, other in enumerate(dict.fromkeys(self._first.values()), 1)}
-            self._keys, self._others = text.word_lookup(list(self._first)), text.name_lookup(numbers)
-            self._number_of_key = np.array([0, 0, *(numbers[other] for other in self._first.values())], "int64")
+        # the same as string operations, for the exported model
+        self._replacement = Replacement(self._first, source_length)
         self.compile()
 
     def _table(self, frequent):
@@ -362,18 +359,12 @@ class LargeVocabularyTranslator(Translator):
 
     def _serve_strings(self, texts):
         """What `translate` does by default, out of string operations."""
-        import tensorflow as tf
-
         source = ops.cast(self.source_vectorization(texts), "int32")
         found, scores = self._search(source, beams=5, length_power=1.0, unknown=True)
         ids = found[:, 0]
         words = self._names(ops.where(ids == self.end, text.PADDING, ids))
-        read = tf.strings.split(separate_words(texts)).to_tensor("", shape=(None, self.source_length))
-        if self._first:
-            others = self._others(ops.take(ops.convert_to_tensor(self._number_of_key), self._keys(read), axis=0))
-            read = tf.where(others == "", read, others)
-        seen = tf.gather(read, self._places(source, ids), batch_dims=1)
-        return {"text": text.joined(tf.where(ids == text.UNKNOWN, seen, words)), "log_likelihood": scores[:, 0]}
+        read = self._replacement(words, ids == text.UNKNOWN, self._places(source, ids), texts)
+        return {"text": read, "log_likelihood": scores[:, 0]}
 
 
 def _halves(kept):
