@@ -27,7 +27,7 @@ from zoo.plots.figure import new_figure
 LONGEST, SUBSET, SHORTLIST, BATCH, EPOCHS, RATE = 10, 1500, 1000, 40, 3, 2e-3
 SIZES = {"embedding_size": 64, "units": 128, "source_length": LONGEST, "target_length": LONGEST}
 PARTS = {"train": ("train",), "validation": ("val",), "test": ("test_2016_flickr", "test_2017_flickr")}
-# target words, and those of the full softmax, which needs 11 GB for a batch with the last number
+# target words, and those of the full softmax, of which the scores of a batch alone would fill gigabytes with the last number
 WORDS, FULL = (10_000, 100_000, 800_000), (10_000, 100_000)
 ROUNDS, UPDATES, SOURCE_WORDS, FEW = 5, 4, 5000, 5000
 DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), pairs of descriptions of at most 10 words in both languages."""
@@ -282,8 +282,8 @@ def main():
 has {SUBSET} words, the shortlist {SHORTLIST}; {updates} updates of {BATCH} pairs, {len(shipped.pairs["x"].partitions)} partitions."""
     notes = f"""A small network ({SIZES["embedding_size"]} and {SIZES["units"]} numbers) that learns for minutes, by Adam, which learns
 faster than AdaDelta in so few updates; its rate is the same for all arms, none of which was tuned. "As much time" is the processor time
-that partitions made anew need for all updates, preparing them included. Cost is measured with subset and candidates of {FEW} words. The
-shipped model, which the list of differences is of, is smaller still; it has learned twice as long."""
+that partitions made anew need for all updates, preparing them included. Cost is measured with subset and candidates of {FEW} words, in
+{ROUNDS} rounds of one process a size, which stand for seeds; every translation is as long as may be. The shipped model, which the list of differences is of, is smaller still; it has learned twice as long."""
     evidence.publish(
         shipped.model,
         args,
