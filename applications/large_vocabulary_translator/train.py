@@ -283,7 +283,8 @@ has {SUBSET} words, the shortlist {SHORTLIST}; {updates} updates of {BATCH} pair
     notes = f"""A small network ({SIZES["embedding_size"]} and {SIZES["units"]} numbers) that learns for minutes, by Adam, which learns
 faster than AdaDelta in so few updates; its rate is the same for all arms, none of which was tuned. "As much time" is the processor time
 that partitions made anew need for all updates, preparing them included. Cost is measured with subset and candidates of {FEW} words, in
-{ROUNDS} rounds of one process a size, which stand for seeds; every translation is as long as may be. The shipped model, which the list of differences is of, is smaller still; it has learned twice as long."""
+{ROUNDS} rounds of one process a size, which stand for seeds; every translation is as long as may be. The shipped
+model, which the list of differences is of, is smaller still; it has learned twice as long."""
     evidence.publish(
         shipped.model,
         args,
