@@ -555,6 +555,18 @@ ENTRIES = (
         "Reads the bytes of texts in any language and writes the spans in them as start, length and label; no words, no tokens.",
     ),
     Entry(
+        66,
+        "LargeVocabularyTranslator",
+        "large_vocabulary_translator",
+        "Very large target vocabulary",
+        "translation",
+        "On Using Very Large Target Vocabulary for Neural Machine Translation",
+        "Jean et al.",
+        2014,
+        "1412.2007",
+        "A translator with attention whose updates and words cost the same for any number of target words, and that replaces unknown ones.",
+    ),
+    Entry(
         67,
         "ReNet",
         "re_net",

@@ -57,7 +57,7 @@ PARTS = {
     "zoo.metrics.pixel_accuracy": ("PixelAccuracy",),
     "zoo.optimizers.gradient_noise": ("GradientNoise",),
     "zoo.optimizers.momentum_adagrad": ("MomentumAdagrad",),
-    "zoo.optimizers.rows": ("RowAdadelta", "RowAdagrad"),
+    "zoo.optimizers.rows": ("RowAdadelta", "RowAdagrad", "RowAdam"),
     "zoo.text.characters": ("lower_case",),
     "zoo.text.words": ("FirstWords", "separate_words"),
     "zoo.trunks.network": ("Whole",),

@@ -200,6 +200,21 @@ def task_rare_word_translator():
     )
 
 
+def task_large_vocabulary_translator():
+    """Perplexity of a word of German descriptions, given English ones, with all words; the trivial guess has the words' frequencies."""
+    (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
+    model = applications.LargeVocabularyTranslator(*(text.learn_vocabulary(lines) for lines in (english, german)))
+    x, x_test = model.encode(english, german), model.encode(english_test, german_test)
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 3},
+        lambda: ("perplexity", float(model.evaluate(x_test, batch_size=8, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"translate": lambda: model.translate(english_test[:32])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}

@@ -70,7 +70,11 @@ class EncoderDecoder(TextWriter):
         words = text.with_end(target, self.end)
         before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
         features, weights = self._features(before, self._read(x["source"], training), training)
-        return self.word_softmax(features, words, training=training), weights
+        return self._word_losses(features, words, x, training), weights
+
+    def _word_losses(self, features, words, x, training):
+        """Minus the log-probabilities of words by their features; `x` is what `call` takes."""
+        return self.word_softmax(features, words, training=training)
 
     def _read(self, source, training=False):
         """The decoder's first state, and what stays: a dict with `memory` and `present`, if it looks at them."""

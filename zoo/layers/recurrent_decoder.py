@@ -6,6 +6,7 @@ from keras import layers, ops
 from zoo import arguments
 from zoo.layers.attention import SCORINGS, Attention
 from zoo.layers.recurrent_encoder import CELLS
+from zoo.layers.rows import RowEmbedding
 
 READOUTS = ("tanh", "maxout")
 
@@ -69,7 +70,7 @@ class RecurrentDecoder(layers.Layer):
         self.symbols, self.embedding_size, self.units, self.num_layers, self.cell = symbols, embedding_size, units, num_layers, cell
         self.memory_dim, self.attention, self.feed_context, self.readout = memory_dim, attention, feed_context, readout
         self.constant_dim, self.dropout = constant_dim, dropout
-        self.embedding = layers.Embedding(symbols, embedding_size, name="embedding")
+        self.embedding = RowEmbedding(symbols, embedding_size, name="embedding")
         self.embedding.build((None, None))
         self.drop = layers.Dropout(dropout)
         self.attend = Attention(units, memory_dim, attention, name="attend") if memory_dim else None

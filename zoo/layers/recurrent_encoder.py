@@ -5,6 +5,7 @@ from keras import layers, ops
 
 from zoo import arguments
 from zoo.layers.both_directions import both_directions
+from zoo.layers.rows import RowEmbedding
 
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU}
 
@@ -40,7 +41,7 @@ class RecurrentEncoder(layers.Layer):
             raise ValueError(f"`units` must be even to read in both directions. Received: {units}")
         self.symbols, self.embedding_size, self.units, self.num_layers = symbols, embedding_size, units, num_layers
         self.cell, self.bidirectional, self.reverse, self.dropout = cell, bidirectional, reverse, dropout
-        self.embedding = layers.Embedding(symbols, embedding_size, name="embedding")
+        self.embedding = RowEmbedding(symbols, embedding_size, name="embedding")
         self.embedding.build((None, None))
         self.drop = layers.Dropout(dropout)
         self.readers = [self._reader(i) for i in range(num_layers)]

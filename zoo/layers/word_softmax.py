@@ -10,6 +10,9 @@ from zoo.layers.word_prediction import UnigramSampler
 from zoo.losses.sequence_crossentropy import sequence_crossentropy
 from zoo.text.words import PADDING
 
+# far below any score, in float32
+_NEVER = -1e9
+
 
 @keras.saving.register_keras_serializable("zoo")
 class WordSoftmax(keras.layers.Layer):
@@ -70,6 +73,29 @@ class WordSoftmax(keras.layers.Layer):
         """Logits `(..., symbols)` float32."""
         return ops.matmul(ops.cast(inputs, "float32"), ops.transpose(self.kernel)) + self.bias[:, 0]
 
+    def scorer(self, shared, own, none=None):
+        """A function that gives logits of candidates, for a search: it fetches their rows once.
+
+        Args:
+            shared: ids `(count,)` int32, candidates in every text.
+            own: ids `(texts, more)` int32, candidates in one.
+            none: where `own` only fills up, `(texts, more)` bool; their logits are far below all others.
+
+        Returns:
+            Function of inputs `(n, units)`, where `n` is a multiple of the texts and row `i` is of text `i // (n // texts)`; its logits are
+            `(n, count + more)` float32, those of `shared` first.
+        """
+        rows, biases = zip(*((gather_rows(self.kernel, ids), gather_rows(self.bias, ids)[..., 0]) for ids in (shared, own)))
+        mine = biases[1] if none is None else ops.where(none, _NEVER, biases[1])
+
+        def logits(inputs):
+            inputs = ops.cast(inputs, "float32")
+            grouped = ops.reshape(inputs, (ops.shape(own)[0], -1, self.units))
+            found = ops.reshape(ops.matmul(grouped, ops.transpose(rows[1], (0, 2, 1))) + mine[:, None], (-1, own.shape[1]))
+            return ops.concatenate([ops.matmul(inputs, ops.transpose(rows[0])) + biases[0], found], axis=-1)
+
+        return logits
+
     def candidate_logits(self, inputs, candidates):
         """Logits of candidates alone.
 
@@ -91,12 +117,33 @@ class WordSoftmax(keras.layers.Layer):
             return sequence_crossentropy(targets, self.logits(inputs))
         return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
 
+    def within(self, inputs, targets, subset):
+        """Losses by a softmax over a subset of the ids alone: its other ids are taken to be impossible.
+
+        That is importance sampling with all of the subset for samples, drawn with equal probability, which cancels (Jean, Cho, Memisevic,
+        Bengio 2014, arXiv 1412.2007, equations 8 to 10).
+
+        Args:
+            inputs: `(batch, length, units)`.
+            targets: ids `(batch, length)` int32, all in the subset; 0 for padding.
+            subset: ids `(count,)` int32 in ascending order; one that comes several times counts once.
+
+        Returns:
+            `(batch, length)` float32.
+        """
+        scores = ops.matmul(ops.cast(inputs, "float32"), ops.transpose(gather_rows(self.kernel, subset)))
+        scores = scores + gather_rows(self.bias, subset)[:, 0]
+        again = ops.pad(ops.equal(subset[1:], subset[:-1]), [[0, 1]])
+        places = ops.searchsorted(subset, ops.reshape(targets, (-1,)), side="right") - 1
+        losses = sequence_crossentropy(ops.reshape(ops.cast(places, "int32"), ops.shape(targets)), ops.where(again, _NEVER, scores))
+        return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
+
     def estimate(self, inputs, targets, draws):
         """Losses whose sum over all ids but the right one is estimated from `draws` `(samples,)`, each divided by its expected number."""
         inputs = ops.cast(inputs, "float32")
         bias, shares = gather_rows(self.bias, draws)[:, 0], ops.take(ops.convert_to_tensor(self.shares), draws)
         others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + bias - ops.log(shares * draws.shape[0])
-        others = ops.where(ops.equal(targets[..., None], draws), -1e9, others)
+        others = ops.where(ops.equal(targets[..., None], draws), _NEVER, others)
         right = ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
         losses = ops.logsumexp(ops.concatenate([right[..., None], others], axis=-1), axis=-1) - right
         return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
