@@ -29,28 +29,40 @@ class EncoderDecoder(Model):
     first word. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function.
+    One with a network of its own calls `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
     """
 
     output_name = "log_likelihood"
+    # the constructor's argument that `alignment` names where there is no attention
+    _attention_argument = "memory"
 
     def _build(self, embedding_size, units, num_layers=1, memory=True, samples=None, encoder=None, decoder=None):
         """Vocabularies are set; `encoder` and `decoder` are more arguments of the layers. The encoder may be as wide as it wants."""
-        for name in ("source_length", "target_length"):
-            arguments.count(name, getattr(self, name))
+        self._build_words()
         sizes, encoder = {"embedding_size": embedding_size, "num_layers": num_layers}, {"units": units, **(encoder or {})}
-        self.source_vectorization = text.word_vectorization(self.source_vocabulary, self.source_length)
-        self.target_vectorization = text.word_vectorization(self.target_vocabulary, self.target_length)
-        self.end = len(self.target_vocabulary) + 2
-        self._words = np.array(["", "<unknown>", *self.target_vocabulary, ""], object)
-        self._names = text.name_lookup(["<unknown>", *self.target_vocabulary])
         self.encoder = RecurrentEncoder(len(self.source_vocabulary) + 2, **{**sizes, **encoder}, name="encoder")
         decoder = {"units": units, **sizes, **(decoder or {})}
         memory_dim = self.encoder.units if memory else 0
         self.decoder = RecurrentDecoder(self.end + 1, memory_dim=memory_dim, **decoder, name="decoder")
         self.bridges = self._bridges()
         self.word_softmax = WordSoftmax(self.end + 1, self.decoder.width, samples, name="word_softmax")
+
+    def _build_words(self):
+        """Lookups of both vocabularies, and what verbs and training need besides the network."""
+        for name in ("source_length", "target_length"):
+            arguments.count(name, getattr(self, name))
+        self.source_vectorization = text.word_vectorization(self.source_vocabulary, self.source_length)
+        self.target_vectorization = text.word_vectorization(self.target_vocabulary, self.target_length)
+        self.end = len(self.target_vocabulary) + 2
+        self._words = np.array(["", "<unknown>", *self.target_vocabulary, ""], object)
+        self._names = text.name_lookup(["<unknown>", *self.target_vocabulary])
         self.seed_generator = keras.random.SeedGenerator()
         self.perplexity = MeanPerplexity("perplexity")
+
+    @property
+    def _attends(self):
+        """Whether `_features` gives weights of attention."""
+        return bool(self.decoder.memory_dim)
 
     def _bridges(self):
         """What turns the encoder's last states to the decoder's first ones, where they are not of one kind: a layer for each."""
@@ -113,7 +125,7 @@ class EncoderDecoder(Model):
     def input_fields(self):
         """Ids of both texts, 0 for padding on the right; `encode` makes them."""
         return [
-            PaddedField("source", (None,), "int32", 0, self.encoder.symbols - 1, (self.source_length,)),
+            PaddedField("source", (None,), "int32", 0, len(self.source_vocabulary) + 1, (self.source_length,)),
             PaddedField("target", (None,), "int32", 0, self.end - 1, (self.target_length,)),
         ]
 
@@ -125,7 +137,7 @@ class EncoderDecoder(Model):
             "encode": {"sources": sources, "targets": targets},
             "log_likelihood": {"sources": sources, "targets": targets, "batch_size": 1},
             "sample": {"sources": sources, "temperature": 0.7, "top_k": 3, "top_p": 0.9, "seed": 1},
-            "alignment": {"sources": sources, "targets": targets, "batch_size": 1} if self.decoder.memory_dim else None,
+            "alignment": {"sources": sources, "targets": targets, "batch_size": 1} if self._attends else None,
         }
 
     @checked
@@ -179,8 +191,8 @@ class EncoderDecoder(Model):
         Raises:
             ValueError: if the model has no attention, or texts are as `encode` refuses them.
         """
-        if not self.decoder.memory_dim:
-            raise ValueError("`memory` must be on for `alignment`. Received: a model without attention")
+        if not self._attends:
+            raise ValueError(f"`{self._attention_argument}` must give attention for `alignment`. Received: a model without it")
         x = self.encode(sources, targets)
         run = self._graph("alignment", lambda source, target: self._nats({"source": source, "target": target})[1])
         weights = autodiff.in_batches(run, [x["source"], x["target"]], batch_size)[0]
@@ -238,10 +250,14 @@ class EncoderDecoder(Model):
         """Ids `(batch, beams, target_length + 1)` and log-probabilities `(batch, beams)`."""
         return self._searched(source, self._stepper(source), beams, length_power, unknown)
 
-    def _searched(self, source, model, beams, length_power, unknown, normalize=True):
+    def _searched(self, source, model, beams, length_power, unknown, normalize=True, allowed=None):
+        """`allowed` of `beam_search`, if it is given, says how long texts may be, and whether they may have unknown words."""
         may = None if unknown else np.arange(self.end + 1) != text.UNKNOWN
+        length = self.target_length + 1
+        if allowed is not None:
+            may, length = allowed, len(allowed)
         options = {"allowed": may, "length_power": length_power, "normalize": normalize, "closed": True}
-        return list(beam_search(*model, self._starts(source), self.target_length + 1, beams, self.end, **options))
+        return list(beam_search(*model, self._starts(source), length, beams, self.end, **options))
 
     def _starts(self, source):
         return ops.full((ops.shape(source)[0],), self.end, "int32")
