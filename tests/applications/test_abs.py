@@ -70,7 +70,7 @@ def attention(model, words, last):
     total = np.zeros(model.units)
     for i, weight in enumerate(weights):
         near = [places[j] for j in range(i - model.window, i + model.window + 1) if 0 <= j < len(places)]
-        total += weight * np.sum(near, axis=0) / (2 * model.window + 1)
+        total += weight * np.sum(near, axis=0) / max(model.window, 1)
     return total
 
 

@@ -12,8 +12,8 @@ Differences from the paper:
 1. Adam in place of gradient descent with rate 0.05: small data make too few updates for that. Batches hold 64 texts, not 64 words.
 2. Dropout on what the softmax sees. The paper has none, and a thousand times more data.
 3. Texts end by themselves, or at a length that is given; the paper's have a fixed one. They are ranked by log-probability over length.
-4. The output layers and the encoders have biases where the released code has them. Smoothed places are means over 2Q + 1 places, where
-   equation 3.2 divides by Q; what stands outside the text counts as zero.
+4. The output layers, the hidden layer and the convolutions have biases, as in the authors' code. What stands outside of a text counts as
+   zero where attention smooths, and a window of 0 does not smooth.
 5. Weights of ABS+ are found by differential evolution on lists of the best summaries, where the paper's come from Z-MERT. The weight of
    the network's log-probability is 1, since the scale of all is free. The best weights of all rounds are kept.
 6. Every place of a summary is trained at once.
@@ -78,7 +78,7 @@ class ABS(EncoderDecoder):
         encoder="attention",
         num_layers=3,
         window=2,
-        dropout=0.2,
+        dropout=0.5,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -463,12 +463,13 @@ class _AttentionReader(_Reader):
         self.context_embedding.build(None)
         self.attention = Attention(context * embedding_size, units, "general", name="attention")
         self.smooth = layers.AveragePooling1D(2 * window + 1, 1, "valid")
-        self.window = window
+        # the paper divides the sum over 2Q + 1 places by Q
+        self.window, self.scale = window, (2 * window + 1) / max(window, 1)
 
     def read(self, source):
         words, present = self._words(source)
         wide = ops.pad(words, ((0, 0), (self.window, self.window), (0, 0)))
-        return {"memory": self.smooth(wide), "present": present[..., 0], "keys": self.attention.keys(words)}
+        return {"memory": self.scale * self.smooth(wide), "present": present[..., 0], "keys": self.attention.keys(words)}
 
     def call(self, read, windows):
         """Encodings `(batch, places, units)`, and the weights `(batch, places, length)`."""
