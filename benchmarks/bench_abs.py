@@ -9,7 +9,7 @@ import torch
 from harness import Benchmark
 from torch import nn
 
-from zoo.applications import ABS
+import zoo
 
 WORDS, SOURCE, TARGET, BATCH, BEAMS, TEXTS = 2000, 30, 10, 64, 5, 16
 
@@ -71,7 +71,7 @@ def main():
     rng, vocabulary = np.random.default_rng(0), [f"w{i}" for i in range(WORDS)]
     # before Keras loads TensorFlow, beside which torch cannot load what its optimizers need
     peer = _Peer(WORDS + 2)
-    ours = ABS(vocabulary, vocabulary, SOURCE, TARGET)
+    ours = zoo.applications.ABS(vocabulary, vocabulary, SOURCE, TARGET)
     source, target = (rng.integers(2, WORDS + 2, (10 * BATCH, n)).astype("int32") for n in (SOURCE, TARGET))
     texts = [" ".join(vocabulary[i - 2] for i in row) for row in source[:TEXTS]]
     one, other = (torch.as_tensor(part.astype("int64")) for part in (source, target))
