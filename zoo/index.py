@@ -555,6 +555,18 @@ ENTRIES = (
         "Reads the bytes of texts in any language and writes the spans in them as start, length and label; no words, no tokens.",
     ),
     Entry(
+        63,
+        "ABS",
+        "abs",
+        "ABS and ABS+",
+        "text generation",
+        "A Neural Attention Model for Abstractive Sentence Summarization",
+        "Rush et al.",
+        2015,
+        "1509.00685",
+        "Writes the headline of a sentence: a language model of the last words attends to it, and may be rewarded for copying.",
+    ),
+    Entry(
         66,
         "LargeVocabularyTranslator",
         "large_vocabulary_translator",

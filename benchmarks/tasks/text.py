@@ -215,6 +215,22 @@ def task_large_vocabulary_translator():
     )
 
 
+def task_abs():
+    """Perplexity of a word of docstrings' summaries, given first sentences; the trivial guess has the words' frequencies."""
+    train, test = datasets.docstrings("train"), datasets.docstrings("validation")
+    sides = [[[getattr(pair, side) for pair in part] for side in ("source", "summary")] for part in (train, test)]
+    model = applications.ABS(*(text.learn_vocabulary(lines, min_count=5) for lines in sides[0]))
+    x, x_test = (model.encode(*part) for part in sides)
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"summarize": lambda: model.summarize(sides[1][0][:32])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}

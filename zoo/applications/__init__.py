@@ -1,5 +1,6 @@
 """All methods. Importing this room imports each of them, so that Keras finds the classes of saved models."""
 
+from zoo.applications.abs import ABS as ABS
 from zoo.applications.adversarial_autoencoder import AdversarialAutoencoder as AdversarialAutoencoder
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger

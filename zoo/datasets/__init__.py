@@ -16,6 +16,9 @@ from zoo.datasets.digits import binarized_mnist as binarized_mnist
 from zoo.datasets.digits import digits_8x8 as digits_8x8
 from zoo.datasets.digits import mnist as mnist
 from zoo.datasets.digits import mnist_5k as mnist_5k
+from zoo.datasets.docstrings import DOCSTRING_PACKAGES as DOCSTRING_PACKAGES
+from zoo.datasets.docstrings import DocstringPair as DocstringPair
+from zoo.datasets.docstrings import docstrings as docstrings
 from zoo.datasets.emoji import Emoji as Emoji
 from zoo.datasets.emoji import emoji as emoji
 from zoo.datasets.emoji import emoji_people as emoji_people

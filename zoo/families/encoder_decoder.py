@@ -21,24 +21,32 @@ class EncoderDecoder(TextWriter):
     Ids are those of `TextWriter`. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function. One
-    that writes symbols which are no words of texts overrides `_symbols`, `_places` and `_finished`.
+    that writes symbols which are no words of texts overrides `_symbols`, `_places` and `_finished`. One with a network of its own calls
+    `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
     """
+
+    # the constructor's argument that `alignment` names where there is no attention
+    _attention_argument = "memory"
 
     def _build(self, embedding_size, units, num_layers=1, memory=True, samples=None, encoder=None, decoder=None):
         """Vocabularies are set; `encoder` and `decoder` are more arguments of the layers. The encoder may be as wide as it wants."""
-        for name in ("source_length", "target_length"):
-            arguments.count(name, getattr(self, name))
+        self._build_words()
         sizes, encoder = {"embedding_size": embedding_size, "num_layers": num_layers}, {"units": units, **(encoder or {})}
-        read, written = self._symbols()
-        self.source_vectorization = text.word_vectorization(read, self.source_length)
-        self.target_vectorization = text.word_vectorization(written, self.target_length)
-        self._set_words(written)
-        self.encoder = RecurrentEncoder(len(read) + 2, **{**sizes, **encoder}, name="encoder")
+        self.encoder = RecurrentEncoder(len(self._symbols()[0]) + 2, **{**sizes, **encoder}, name="encoder")
         decoder = {"units": units, **sizes, **(decoder or {})}
         memory_dim = self.encoder.units if memory else 0
         self.decoder = RecurrentDecoder(self.end + 1, memory_dim=memory_dim, **decoder, name="decoder")
         self.bridges = self._bridges()
         self.word_softmax = WordSoftmax(self.end + 1, self.decoder.width, samples, name="word_softmax")
+
+    def _build_words(self):
+        """Lookups of both vocabularies, and what verbs and training need besides the network."""
+        for name in ("source_length", "target_length"):
+            arguments.count(name, getattr(self, name))
+        read, written = self._symbols()
+        self.source_vectorization = text.word_vectorization(read, self.source_length)
+        self.target_vectorization = text.word_vectorization(written, self.target_length)
+        self._set_words(written)
 
     def _symbols(self):
         """What is read and what is written, two lists: words."""
@@ -47,6 +55,11 @@ class EncoderDecoder(TextWriter):
     def _places(self):
         """Symbols of a target at most."""
         return self.target_length
+
+    @property
+    def _attends(self):
+        """Whether `_features` gives weights of attention."""
+        return bool(self.decoder.memory_dim)
 
     def _bridges(self):
         """What turns the encoder's last states to the decoder's first ones, where they are not of one kind: a layer for each."""
@@ -105,7 +118,7 @@ class EncoderDecoder(TextWriter):
     def input_fields(self):
         """Ids of both texts, 0 for padding on the right; `encode` makes them."""
         return [
-            PaddedField("source", (None,), "int32", 0, self.encoder.symbols - 1, (self.source_length,)),
+            PaddedField("source", (None,), "int32", 0, len(self._symbols()[0]) + 1, (self.source_length,)),
             PaddedField("target", (None,), "int32", 0, self.end - 1, (self._places(),)),
         ]
 
@@ -117,7 +130,7 @@ class EncoderDecoder(TextWriter):
             "encode": {"sources": sources, "targets": targets},
             "log_likelihood": {"sources": sources, "targets": targets, "batch_size": 1},
             "sample": {"sources": sources, "temperature": 0.7, "top_k": 3, "top_p": 0.9, "seed": 1},
-            "alignment": {"sources": sources, "targets": targets, "batch_size": 1} if self.decoder.memory_dim else None,
+            "alignment": {"sources": sources, "targets": targets, "batch_size": 1} if self._attends else None,
         }
 
     @checked
@@ -165,8 +178,8 @@ class EncoderDecoder(TextWriter):
         Raises:
             ValueError: if the model has no attention, or texts are as `encode` refuses them.
         """
-        if not self.decoder.memory_dim:
-            raise ValueError("`memory` must be on for `alignment`. Received: a model without attention")
+        if not self._attends:
+            raise ValueError(f"`{self._attention_argument}` must give attention for `alignment`. Received: a model without it")
         x = self.encode(sources, targets)
         run = self._graph("alignment", lambda source, target: self._nats({"source": source, "target": target})[1])
         weights = autodiff.in_batches(run, [x["source"], x["target"]], batch_size)[0]
