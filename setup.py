@@ -40,7 +40,6 @@ EXTRAS["bench"] = [
 EXTRAS["docs"] = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS["test"] = [
     *EXTRAS["all"],
-    *EXTRAS["align"],
     "pytest>=8",
     "pytest-xdist>=3.5",
     "pytest-testmon>=2.1",

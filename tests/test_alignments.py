@@ -32,6 +32,7 @@ def test_symmetries_of_a_closed_case():
 
 
 def test_links_of_a_made_up_language_are_found():
+    pytest.importorskip("eflomal")
     """Each word has one translation; neighbours change places half of the time."""
     words = RNG.zipf(1.4, size=(2000, 7)) % 60
     sources, targets, gold = [], [], []
@@ -51,6 +52,7 @@ def test_links_of_a_made_up_language_are_found():
 
 
 def test_links_are_of_the_words_as_the_tokenizer_has_them():
+    pytest.importorskip("eflomal")
     links = align(["Das Haus, klein.", "ein Haus"] * 50, ["The house, small.", "a house"] * 50)
     assert len(links) == 100 and links[0].dtype == "int32" and links[0].shape[1] == 2
     assert links[0].max() <= 4

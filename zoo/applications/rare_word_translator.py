@@ -115,7 +115,7 @@ class RareWordTranslator(Translator):
         }[self.annotation]
         return [*self.source_vocabulary, *(copies if self.annotation == "copy" else [])], [*self.target_vocabulary, *marks]
 
-    def _places(self):
+    def _most_places(self):
         return self.target_length * (2 if self.annotation == "posall" else 1)
 
     def _allowed(self, unknown):
@@ -200,7 +200,7 @@ class RareWordTranslator(Translator):
     def _marked(self, ids, sources, targets, links):
         """Ids of annotated targets."""
         links = checked_links(text.align(sources, targets) if links is None else links, sources, targets)
-        found = np.zeros((len(targets), self._places()), "int32")
+        found = np.zeros((len(targets), self._most_places()), "int32")
         for row, source, target, pairs in zip(found, ids["source"], ids["target"], links):
             nearest = {}
             for i, j in pairs:
@@ -295,7 +295,10 @@ class RareWordTranslator(Translator):
 
     def _checked_models(self, models):
         for model in models:
-            if not isinstance(model, RareWordTranslator) or (model._symbols(), model._places()) != (self._symbols(), self._places()):
+            if not isinstance(model, RareWordTranslator) or (model._symbols(), model._most_places()) != (
+                self._symbols(),
+                self._most_places(),
+            ):
                 arguments.refuse("with_models", "models of the same vocabularies, lengths and annotation", model)
         return list(models)
 

@@ -21,7 +21,7 @@ class EncoderDecoder(TextWriter):
     Ids are those of `TextWriter`. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function. One
-    that writes symbols which are no words of texts overrides `_symbols`, `_places` and `_finished`. One with a network of its own calls
+    that writes symbols which are no words of texts overrides `_symbols`, `_most_places` and `_finished`. One with a network of its own calls
     `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
     """
 
@@ -52,7 +52,7 @@ class EncoderDecoder(TextWriter):
         """What is read and what is written, two lists: words."""
         return self.source_vocabulary, self.target_vocabulary
 
-    def _places(self):
+    def _most_places(self):
         """Symbols of a target at most."""
         return self.target_length
 
@@ -119,7 +119,7 @@ class EncoderDecoder(TextWriter):
         """Ids of both texts, 0 for padding on the right; `encode` makes them."""
         return [
             PaddedField("source", (None,), "int32", 0, len(self._symbols()[0]) + 1, (self.source_length,)),
-            PaddedField("target", (None,), "int32", 0, self.end - 1, (self._places(),)),
+            PaddedField("target", (None,), "int32", 0, self.end - 1, (self._most_places(),)),
         ]
 
     def example_calls(self):
@@ -213,7 +213,7 @@ class EncoderDecoder(TextWriter):
         return self._finished(autodiff.in_batches(run, [self.encode(sources)["source"]], ROWS)[0], sources)
 
     def _sampled(self, source, **options):
-        return self._drawn(self._stepper(source), source, self._places(), **options)
+        return self._drawn(self._stepper(source), source, self._most_places(), **options)
 
     def _written(self, sources, beams, length_power, n_best, batch_size, unknown=False, key=(), finished=None, shared=(), **options):
         """What verbs that write give: the best text of each source, or with `n_best` lists of so many pairs of text and log-probability.
@@ -237,7 +237,7 @@ class EncoderDecoder(TextWriter):
 
     def _searched(self, source, model, beams, length_power, unknown, normalize=True, length=None, **options):
         """`options` are those of `beam_search`."""
-        return self._found(model, source, length or self._places() + 1, beams, length_power, unknown, normalize=normalize, **options)
+        return self._found(model, source, length or self._most_places() + 1, beams, length_power, unknown, normalize=normalize, **options)
 
     def _finished(self, ids, sources):
         """The texts that a user reads, of what was written to sources."""
