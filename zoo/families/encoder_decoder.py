@@ -21,8 +21,8 @@ class EncoderDecoder(TextWriter):
     Ids are those of `TextWriter`. Arrays may be shorter than `source_length` and `target_length`, which cut texts.
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function. One
-    that writes symbols which are no words of texts overrides `_symbols`, `_most_places` and `_finished`. One with a network of its own calls
-    `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
+    that writes symbols which are no words of texts overrides `_symbols`, `_most_places` and `_finished`. One with a network of its own
+    calls `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
     """
 
     # the constructor's argument that `alignment` names where there is no attention
