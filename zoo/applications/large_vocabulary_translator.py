@@ -32,7 +32,6 @@ from zoo.families.encoder_decoder import ROWS, Translator
 from zoo.model import Field, is_stream
 from zoo.optimizers.rows import RowAdadelta
 from zoo.text.partitions import Order
-from zoo.text.replacement import Replacement
 
 
 class LargeVocabularyTranslator(Translator):
@@ -99,7 +98,7 @@ class LargeVocabularyTranslator(Translator):
         self._added = self._table(frequent)
         self._first = {word: others[0] for word, others in (self.dictionary or {}).items() if others}
         # the same as string operations, for the exported model
-        self._replacement = Replacement(self._first, source_length)
+        self._keys = text.word_lookup(list(self._first)) if self._first else None
         self.compile()
 
     def _table(self, frequent):
@@ -363,8 +362,9 @@ class LargeVocabularyTranslator(Translator):
         found, scores = self._search(source, beams=5, length_power=1.0, unknown=True)
         ids = found[:, 0]
         words = self._names(ops.where(ids == self.end, text.PADDING, ids))
-        read = self._replacement(words, ids == text.UNKNOWN, self._places(source, ids), texts)
-        return {"text": read, "log_likelihood": scores[:, 0]}
+        read = text.split_words(texts, self.source_length)
+        words = text.put_back(words, read, ids == text.UNKNOWN, self._places(source, ids), self._keys, list(self._first.values()))
+        return {"text": text.joined(words), "log_likelihood": scores[:, 0]}
 
 
 def _halves(kept):
