@@ -34,7 +34,8 @@ ARMS = {
 # whether `<unknown>` may stay in translations
 DECODINGS = (False, True)
 ENSEMBLE = 3
-DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), descriptions of at most 12 words in both languages, German to English."""
+DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0, so that the weights are for non-commercial use), descriptions of at most 12 words
+in both languages, German to English."""
 NOTES = f"""All arms: {EPOCHS} epochs of Adam at {RATE:g} over 13,064 pairs in batches of {BATCH}. Rate and batch are one for all; they
 were looked at before with PosUnk and 1000 words (two rates, two sizes of batches), not for each arm. Links of words are eflomal's, learned
 once from the training pairs. An ensemble has {ENSEMBLE} models of neighbouring seeds, so that its values are not independent of one
@@ -43,7 +44,7 @@ where a word stood. PosAll, whose targets are twice as long, loses most by that:
 Copy. Copy is near PosUnk: with {FEW} words in both languages 78 % of the unknown words of targets belong to unknown words of sources, and
 96 % to any. With {MANY} symbols all arms are far from learned after as many epochs, the plain one too, whose BLEU is that of PosUnk: that
 sub-words are behind there says that they need more training, not that pointing beats them. No arm gains by leaving `<unknown>` in its
-translations, and none does; the network without treatment thus avoids words that it does not know, which helps it."""
+translations, so that all avoid it; that helps the network without treatment, too."""
 
 
 def pairs(part, most):
