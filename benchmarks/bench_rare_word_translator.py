@@ -1,18 +1,22 @@
 """RareWordTranslator against the same network in PyTorch: the step of training, and greedy writing that stops when all texts have ended.
 
-Both read in reverse with an LSTM and write from its last state, with words padded to one length. Of the benchmark extra PyTorch alone is
-missing, as it is large: `pip install torch --index-url https://download.pytorch.org/whl/cpu`.
+Both read in reverse with an LSTM and write from its last state, with words padded to one length, on one thread. Needs PyTorch, which is
+large and no part of the extra `bench`: `pip install torch`.
 """
 
+import os
+
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 # torch comes before TensorFlow: the other way round the import of its compiler crashes
 import torch
 import torch._dynamo
 from torch import nn
 
-import numpy as np  # isort: skip
-from harness import Benchmark  # isort: skip
+# isort: split
+import numpy as np
+from harness import Benchmark
 
-import zoo  # isort: skip
+import zoo
 
 WORDS, LENGTH, SIZE, UNITS, BATCH, STEPS, WRITTEN = 1000, 16, 128, 256, 64, 30, 64
 

@@ -194,7 +194,7 @@ def task_rare_word_translator():
     trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
     return Task(
         model,
-        {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 5},
+        {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 3},
         lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
         {"translate": lambda: model.translate(german[-32:])},
     )
