@@ -92,5 +92,7 @@ def _installed(name):
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="`part`"):
         datasets.docstrings("held out")
+    with pytest.raises(ValueError, match="`packages`"):
+        datasets.docstrings(packages="numpy")
     with pytest.raises(ImportError, match="pip install no-such-package"):
         datasets.docstrings(packages=["no-such-package"])

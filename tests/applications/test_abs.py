@@ -254,7 +254,8 @@ def test_it_learns_pairs_by_heart_and_keeps_vectors_short():
     [
         (lambda m: m.summarize(SOURCES, length=6), "length"),
         (lambda m: m.summarize([" "]), "texts|sources"),
-        (lambda m: m.tune(SOURCES, TARGETS[:1]), "targets|summaries"),
+        (lambda m: m.tune(SOURCES, TARGETS[:1]), "summaries"),
+        (lambda m: m.features(SOURCES, ["", "a", "a"]), "summaries"),
         (lambda m: m.tune(SOURCES, TARGETS, metric="bleu"), "metric"),
         (lambda m: small("transformer"), "encoder"),
         (lambda m: small(window=-1), "window"),

@@ -220,7 +220,7 @@ class ABS(EncoderDecoder):
         Returns:
             Dict: each of the five weights by its name, and `metric`, the mean on these pairs.
         """
-        self.encode(sources, summaries)
+        self._encoded(sources, summaries)
         wanted = [" ".join(line) for line in text.tokenize(summaries)]
         lists: list[dict] = [{} for _ in sources]
         tried: dict[tuple, float] = {}
@@ -359,8 +359,14 @@ class ABS(EncoderDecoder):
             Float32 array `(texts, 5)`: log-probability in nats, and the numbers of words, pairs and triples that the source has, and of
             words that stand in the source before the word that they follow. The beginning counts as a word of both texts.
         """
-        x = self.encode(sources, summaries)
+        x = self._encoded(sources, summaries)
         return autodiff.in_batches(self._graph("features", self._feature_sums), [x["source"], x["target"]], batch_size)[0]
+
+    def _encoded(self, sources, summaries):
+        """`encode`, whose errors speak of summaries."""
+        if len(summaries) != len(sources):
+            arguments.refuse("summaries", f"{len(sources)} texts, one for each of the sources", summaries)
+        return {**self.encode(sources), "target": self._ids("summaries", summaries, self.target_vectorization)}
 
 
 def _first_alone(shape, dtype=None):

@@ -1,6 +1,7 @@
 """Summaries of code and the first sentences of what stands below them: headlines and leads, from packages that are installed."""
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import re
@@ -59,24 +60,33 @@ def docstrings(part=None, packages=DOCSTRING_PACKAGES, longest=(50, 15)):
         List of `DocstringPair`, always in the same order.
 
     Raises:
-        ValueError: if there is no such part.
+        ValueError: if there is no such part, or `packages` is no list.
         ImportError: if none of the packages is installed.
     """
     if part is not None and part not in PARTS:
         raise ValueError(f"`part` must be one of {PARTS}, or None. Received: {part!r}")
-    found, seen = [], {}
+    if isinstance(packages, str):
+        raise ValueError(f"`packages` must be a list of names. Received: {packages!r}")
+    found = _pairs(tuple(packages), tuple(longest))
+    if not found:
+        raise ImportError(f"This dataset is read from installed packages: pip install {' '.join(packages)}")
+    return [pair for where, pair in found if part in (None, where)]
+
+
+@functools.cache
+def _pairs(packages, longest):
+    """All pairs, each with its part; reading takes half a minute."""
+    found, seen = [], set()
     for package in packages:
         for module, text in _texts(package):
             pair = _pair(text, longest)
             if pair is None:
                 continue
-            where, keys = _part(module), [(kind, " ".join(sorted(_WORD.findall(side.lower())))) for kind, side in enumerate(pair)]
-            if not any(key in seen for key in keys):
-                seen.update(dict.fromkeys(keys, where))
-                found.append((where, DocstringPair(package, module, *pair)))
-    if not found:
-        raise ImportError(f"This dataset is read from installed packages: pip install {' '.join(packages)}")
-    return [pair for where, pair in found if part in (None, where)]
+            keys = {(kind, " ".join(sorted(_WORD.findall(side.lower())))) for kind, side in enumerate(pair)}
+            if not keys & seen:
+                seen |= keys
+                found.append((_part(module), DocstringPair(package, module, *pair)))
+    return found
 
 
 def _texts(package):
