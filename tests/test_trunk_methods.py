@@ -112,7 +112,8 @@ def test_unet_takes_each_level_from_the_trunk():
     assert "MaxPooling2D" not in kinds and kinds.count("Conv2DTranspose") == 3
     # the first level, which the trunk has not, is the paper's
     down = {layer.name for layer in model.network.layers if layer.name.startswith("down")}
-    assert down == {"down0_conv0", "down0_conv1", "down2_dropout", "down3_dropout"}
+    normalized = {f"down{level}_normalize" for level in (1, 2, 3)}
+    assert down == {"down0_conv0", "down0_conv1", "down2_dropout", "down3_dropout", *normalized}
     whole = UNet(**SMALL[UNet], trunk="vgg16", trunk_weights=None)
     assert not [layer.name for layer in whole.network.layers if layer.name.startswith("down0_conv")]
 

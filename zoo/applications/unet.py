@@ -10,7 +10,8 @@ Differences from the paper:
 2. The loss is a mean over pixels instead of a sum, which only scales the learning rate; the paper does not give one, the default is 1e-3.
 3. "Drop-out layers at the end of the contracting path": after the two deepest levels, at a rate of 0.5, which the paper does not give.
 4. Averaging over orientations takes all eight (identity and the seven rotations and flips).
-5. `trunk` puts a network with weights from ImageNet in the place of the contracting path; the paper trains from nothing.
+5. `trunk` puts a network with weights from ImageNet, whose maps are normalised by batch, in the place of the contracting path; the paper
+   trains from nothing.
 """
 
 import dataclasses
@@ -91,7 +92,11 @@ class UNet(Model):
             strides = [2**level for level in range(self.depth)]
             maps = trunks.pyramid(self.trunk, self.trunk_weights, self.trunk_trainable, image, strides)
         for level in range(self.depth):
-            x = maps[2**level] if 2**level in maps else self._convolve(x, level, "down")
+            if 2**level in maps:
+                # a trunk's maps are linear, and of scales that a fresh decoder does not expect
+                x = layers.BatchNormalization(name=f"down{level}_normalize")(maps[2**level])
+            else:
+                x = self._convolve(x, level, "down")
             if level >= self.depth - 2:
                 x = layers.Dropout(self.dropout, name=f"down{level}_dropout")(x)
             if level < self.depth - 1:
