@@ -290,3 +290,10 @@ def test_wrong_partitions_are_refused_by_name():
         model.partitions(SOURCES, TARGETS, order="any")
     with pytest.raises(ValueError, match="`targets`"):
         model.partitions(SOURCES, TARGETS[:1])
+
+
+def test_additive_attention_trains_under_xla():
+    model = LargeVocabularyTranslator(**{**LargeVocabularyTranslator.example_config(), "attention": "additive"})
+    model.compile(jit_compile=True)
+    losses = model.fit(model.encode(["the cat sat", "a mat"], ["a cat", "the mat sat"]), epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()

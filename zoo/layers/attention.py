@@ -77,8 +77,9 @@ class Attention(keras.layers.Layer):
 
     def _scores(self, query, keys):
         if self.scoring == "additive":
-            hidden = ops.tanh(ops.matmul(query, self.query_kernel)[:, :, None] + keys[:, None])
-            return ops.matmul(hidden, self.vector)[..., 0]
+            # sums and einsum, since XLA cannot compile the gradient of a loop around products of three axes and two
+            asked = ops.einsum("bqd,dw->bqw", query, self.query_kernel)
+            return ops.sum(ops.tanh(asked[:, :, None] + keys[:, None]) * self.vector[:, 0], axis=-1)
         scores = ops.matmul(query, ops.transpose(keys, (0, 2, 1)))
         return scores / self.query_dim**0.5 if self.scoring == "scaled_dot" else scores
 
