@@ -214,3 +214,13 @@ def test_sequence_crossentropy_leaves_padding_out():
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     expected = [[-np.log(p[0, 0, 3]), -np.log(p[0, 1, 1]), 0], [-np.log(p[1, 0, 2]), 0, 0]]
     np.testing.assert_allclose(ops.convert_to_numpy(sequence_crossentropy(ids, logits)), expected, rtol=1e-5)
+
+
+def test_draws_go_on_from_given_symbols():
+    given = np.full((2, LENGTH), -1, "int32")
+    given[:, 0], given[1, 1], given[0, -1] = 3, 2, 0
+    options = {"temperature": 1e-3, "end": END, "given": given}
+    found = ops.convert_to_numpy(sample_sequences(step, start_state(), ops.ones((2,), "int32"), LENGTH, seed=1, **options))
+    # the most probable symbols behind the known ones, as a beam of one finds them
+    expected = ops.convert_to_numpy(beam_search(step, start_state(), ops.ones((2,), "int32"), LENGTH, 1, END, given=given)[0])
+    np.testing.assert_array_equal(found, expected[:, 0])

@@ -322,30 +322,24 @@ class LargeVocabularyTranslator(Translator):
         Raises:
             ValueError: if a text has no word.
         """
-        source, beams, may = self.encode(texts)["source"], max(beams, n_best or 1), unknown or replace
-        key = ("search", beams, length_power, may, candidates)
-        run = self._graph(key, lambda source: self._search(source, beams, length_power, may, candidates))
-        found, scores = autodiff.in_batches(run, [source], batch_size)
-        number = n_best or 1
-        ids = found[:, :number].reshape(-1, found.shape[2])
-        written = self._texts(ids)
-        if replace and not unknown:
-            written = self._replaced(written, ids, texts, source, batch_size)
-        if n_best is None:
-            return written
-        pairs = list(zip(written, map(float, scores[:, :number].ravel())))
-        return [pairs[i : i + number] for i in range(0, len(pairs), number)]
+        replaces = replace and not unknown
 
-    def _replaced(self, written, ids, texts, source, batch_size):
+        def finished(ids, sources):
+            written = self._texts(ids)
+            return self._replaced(written, ids, sources, batch_size) if replaces else written
+
+        may = unknown or replace
+        return self._written(texts, beams, length_power, n_best, batch_size, may, (candidates,), finished, candidates=candidates)
+
+    def _replaced(self, written, ids, sources, batch_size):
         """Translations without unknown words; only those that have some are read again."""
         rows = np.flatnonzero((ids == text.UNKNOWN).any(axis=1))
         if not len(rows):
             return written
-        origins = rows // (len(ids) // len(source))
-        found = autodiff.in_batches(self._graph("places", self._places), [source[origins], ids[rows]], batch_size)[0]
+        origins = [sources[i] for i in rows]
+        found = autodiff.in_batches(self._graph("places", self._places), [self.encode(origins)["source"], ids[rows]], batch_size)[0]
         places = [row[own == text.UNKNOWN] for row, own in zip(found, ids[rows])]
-        words = text.tokenize([texts[i] for i in origins])
-        replaced = text.replace_unknown([written[i] for i in rows], words, places, self._first)
+        replaced = text.replace_unknown([written[i] for i in rows], origins, places, self._first)
         for i, line in zip(rows, replaced):
             written[i] = line
         return written

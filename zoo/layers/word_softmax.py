@@ -90,8 +90,7 @@ class WordSoftmax(keras.layers.Layer):
 
         def logits(inputs):
             inputs = ops.cast(inputs, "float32")
-            grouped = ops.reshape(inputs, (ops.shape(own)[0], -1, self.units))
-            found = ops.reshape(ops.matmul(grouped, ops.transpose(rows[1], (0, 2, 1))) + mine[:, None], (-1, own.shape[1]))
+            found = _by_text(inputs, rows[1], mine)
             return ops.concatenate([ops.matmul(inputs, ops.transpose(rows[0])) + biases[0], found], axis=-1)
 
         return logits
@@ -106,10 +105,8 @@ class WordSoftmax(keras.layers.Layer):
         Returns:
             `(n, count)` float32.
         """
-        rows = ops.take(self.kernel, candidates, axis=0)
-        grouped = ops.reshape(ops.cast(inputs, "float32"), (ops.shape(candidates)[0], -1, self.units))
-        found = ops.matmul(grouped, ops.transpose(rows, (0, 2, 1))) + ops.take(self.bias[:, 0], candidates, axis=0)[:, None]
-        return ops.reshape(found, (-1, candidates.shape[1]))
+        rows, biases = ops.take(self.kernel, candidates, axis=0), ops.take(self.bias[:, 0], candidates, axis=0)
+        return _by_text(ops.cast(inputs, "float32"), rows, biases)
 
     def call(self, inputs, targets, training=False):
         """Losses `(batch, length)` float32 of `targets` `(batch, length)`, 0 for padding; inputs are `(batch, length, units)`."""
@@ -152,3 +149,9 @@ class WordSoftmax(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("symbols", "units", "samples", "tied")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _by_text(inputs, rows, biases):
+    """Logits `(n, count)` of candidates of texts, `(texts, count, units)` and `(texts, count)`, for inputs `(n, units)`."""
+    grouped = ops.reshape(inputs, (ops.shape(rows)[0], -1, rows.shape[2]))
+    return ops.reshape(ops.matmul(grouped, ops.transpose(rows, (0, 2, 1))) + biases[:, None], (-1, rows.shape[1]))

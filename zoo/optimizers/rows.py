@@ -74,9 +74,8 @@ class RowAdadelta(_ByRows, keras.optimizers.Adadelta):
         square = rho * rows.read(squares) + (1 - rho) * ops.square(rows.gradient)
         before = rows.read(deltas)
         delta = -ops.sqrt(before + self.epsilon) / ops.sqrt(square + self.epsilon) * rows.gradient
-        used = ops.any(ops.not_equal(rows.gradient, 0), axis=tuple(range(1, len(variable.shape))), keepdims=True)
-        for values, new in ((squares, square), (deltas, rho * before + (1 - rho) * ops.square(delta))):
-            rows.write(values, ops.where(used, new, rows.read(values)))
+        rows.write_used(squares, square)
+        rows.write_used(deltas, rho * before + (1 - rho) * ops.square(delta))
         rows.write(variable, rows.read(variable) + learning_rate * delta)
 
 
@@ -93,13 +92,11 @@ class RowAdam(_ByRows, keras.optimizers.Adam):
         moments, squares = self._momentums[index], self._velocities[index]
         steps = ops.cast(self.iterations + 1, variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype) * ops.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
-        used = ops.any(ops.not_equal(rows.gradient, 0), axis=tuple(range(1, len(variable.shape))), keepdims=True)
         moment = self.beta_1 * rows.read(moments) + (1 - self.beta_1) * rows.gradient
         square = self.beta_2 * rows.read(squares) + (1 - self.beta_2) * ops.square(rows.gradient)
-        for values, new in ((moments, moment), (squares, square)):
-            rows.write(values, ops.where(used, new, rows.read(values)))
-        change = rate * moment / (ops.sqrt(square) + self.epsilon)
-        rows.write(variable, rows.read(variable) - ops.where(used, change, 0.0))
+        rows.write_used(moments, moment)
+        rows.write_used(squares, square)
+        rows.write_used(variable, rows.read(variable) - rate * moment / (ops.sqrt(square) + self.epsilon))
 
 
 class _Rows:
@@ -123,3 +120,8 @@ class _Rows:
     def write(self, variable, new):
         """Set the rows; several uses of a row write the same."""
         self.optimizer.assign(variable, new if self.ids is None else self.slices(new, self.ids, variable.shape))
+
+    def write_used(self, variable, new):
+        """`write`, but for rows of a dense gradient that is 0 there: these stay as they are."""
+        used = ops.any(ops.not_equal(self.gradient, 0), axis=tuple(range(1, len(self.gradient.shape))), keepdims=True)
+        self.write(variable, ops.where(used, new, self.read(variable)))

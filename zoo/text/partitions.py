@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from zoo import arguments
-from zoo.text.words import PADDING
+from zoo.text.words import PADDING, trimmed
 
 Order = Literal["corpus", "once", "epochs"]
 
@@ -47,7 +47,7 @@ class Partitions(keras.utils.PyDataset):
         rows = {name: len(ids) for name, ids in x.items()}
         if len(set(rows.values())) > 1:
             arguments.refuse("x", "ids with as many rows as one another", rows)
-        self.x = {name: np.asarray(ids)[:, : max(1, np.count_nonzero(ids, axis=1).max())] for name, ids in x.items()}
+        self.x = {name: trimmed(np.asarray(ids)) for name, ids in x.items()}
         self.subset, self.batch_size, self.order = subset, batch_size, order
         self.sample_weight = np.ones(rows["target"], "float32") if sample_weight is None else np.asarray(sample_weight, "float32")
         self._always, self._rng, self.epoch = sorted({PADDING, *always}), np.random.default_rng(seed), 0
