@@ -207,6 +207,18 @@ ENTRIES = (
         "A policy for continuous actions that learns by differentiating the value through a learned model, along what really happened.",
     ),
     Entry(
+        17,
+        "FusionTranslator",
+        "fusion_translator",
+        "Shallow and deep fusion",
+        "translation",
+        "On Using Monolingual Corpora in Neural Machine Translation",
+        "Gulcehre et al.",
+        2015,
+        "1503.03535",
+        "A translator with attention and a language model of its target language, which helps by its scores or, through a gate, its state.",
+    ),
+    Entry(
         18,
         "DiagnosisLSTM",
         "diagnosis_lstm",

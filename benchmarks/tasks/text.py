@@ -231,6 +231,22 @@ def task_abs():
     )
 
 
+def task_fusion_translator():
+    """Perplexity of a word of English descriptions, given German ones; the trivial guess has the words' frequencies."""
+    (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
+    vocabularies = [text.learn_vocabulary(lines, 10000) for lines in (german, english)]
+    model = applications.FusionTranslator(*vocabularies)
+    x, x_test = model.encode(german, english), model.encode(german_test, english_test)
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"translate": lambda: model.translate(german_test[:32])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}

@@ -22,6 +22,7 @@ from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicC
 from zoo.applications.early_inference import EarlyInference as EarlyInference
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.flow_vae import FlowVAE as FlowVAE
+from zoo.applications.fusion_translator import FusionTranslator as FusionTranslator
 from zoo.applications.generalized_adversarial_net import GeneralizedAdversarialNet as GeneralizedAdversarialNet
 from zoo.applications.gmmn import GMMN as GMMN
 from zoo.applications.grad_net import GradNet as GradNet
