@@ -231,6 +231,54 @@ def task_abs():
     )
 
 
+def task_large_vocabulary_lm():
+    """Perplexity of a word of sentences of the Brown corpus, of 10,000 words; the trivial guess has the words' frequencies."""
+    train, test = brown_sentences(datasets.BROWN_GENRES)
+    model = applications.LargeVocabularyLM(text.learn_vocabulary([line.split() for line in train], 10000))
+    x, x_test = model.encode(_shuffled(train)[0]), model.encode(test)
+    ends = [np.concatenate([ids, np.full((len(ids), 1), model.end)], axis=1) for ids in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
+    )
+
+
+def task_character_rnn():
+    """Perplexity of a character of English descriptions; the trivial guess has the characters' frequencies."""
+    lines, lines_test = ([line.lower() for line in datasets.multi30k(part)[0]] for part in ("train", "val"))
+    model = applications.CharacterRNN(text.learn_vocabulary([list(line) for line in lines], min_count=5))
+    x, x_test = (text.trimmed(model.encode(part)) for part in (lines, lines_test))
+    ends = [np.concatenate([ids, np.full((len(ids), 1), model.end)], axis=1) for ids in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 2},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(lines_test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(lines_test[:32])},
+    )
+
+
+def task_larger_context_lm():
+    """Perplexity of a word of the Brown corpus, of 10,000 words, given four sentences; the trivial guess has the words' frequencies."""
+    documents = [[" ".join(words[:50]).lower() for words in one.sentences if words] for one in datasets.brown()]
+    parts = [text.with_contexts(part) for part in ([one for i, one in enumerate(documents) if i % 10], documents[::10])]
+    train, test = _shuffled(parts[0])[0], _shuffled(parts[1])[0][:1000]
+    vocabulary = text.learn_vocabulary([sentence.split() for document in documents for sentence in document], 10000)
+    model = applications.LargerContextLM(vocabulary)
+    x, x_test = model.encode(train), model.encode(test)
+    ends = [np.concatenate([rows["text"], np.full((len(rows["text"]), 1), model.end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    return Task(
+        model,
+        {"x": x, "epochs": 3},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}
