@@ -187,7 +187,6 @@ def figure(found):
         axis.set_yticks(range(len(STRUCTURES)), STRUCTURES, fontsize=8)
         axis.set_title(", ".join(arm), fontsize=9)
     drawn.supxlabel("bits of a character", fontsize=9)
-    drawn.tight_layout()
     return drawn
 
 

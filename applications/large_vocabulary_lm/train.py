@@ -196,7 +196,6 @@ def figure(found):
         axis.set_yticks(range(len(means)), [name.replace("_", " ") for name in table], fontsize=8)
         axis.invert_yaxis()
         axis.set_title(f"perplexity, {title}", fontsize=9)
-    drawn.tight_layout()
     return drawn
 
 
