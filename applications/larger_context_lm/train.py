@@ -239,7 +239,7 @@ def main():
     rate = RATES[0] if args.quick else chosen_rate(data, args.quick)
     run = partial(compared, seeds=args.seeds, rate=rate, quick=args.quick)
     found = run(data, {arm: ARMS[arm] for arm in ("LSTM", BEST)} if args.quick else ARMS)
-    sweep = run(data, {f"{BEST}, {n} before": {**ARMS[BEST], "sentences": n} for n in () if args.quick else SWEEP})
+    sweep = run(data, {f"{BEST}, {n} before": {**ARMS[BEST], "sentences": n} for n in (() if args.quick else SWEEP)})
     corpus = run(other, {arm: ARMS[arm] for arm in ("LSTM", BEST)})
     notes = NOTES + summary(found, sweep, corpus, by_kind(corpus, other, args.quick))
     choice = Choice(
