@@ -125,13 +125,15 @@ def test_buckets_hold_every_text_once_and_little_padding():
     rng = np.random.default_rng(0)
     sizes = rng.integers(1, 30, 100)
     ids = np.where(np.arange(30) < sizes[:, None], 7, 0)
-    buckets = LengthBuckets({"source": ids, "row": np.arange(1, 101)[:, None]}, np.arange(100), batch_size=16, step=5)
+    whole = rng.integers(0, 9, (100, 2, 30))
+    buckets = LengthBuckets({"source": ids, "row": np.arange(1, 101)[:, None], "whole": whole}, np.arange(100), batch_size=16, step=5)
     seen = []
     for i in range(len(buckets)):
         x, y = buckets[i]
         length = x["source"].shape[1]
         assert length % 5 == 0 and (sizes[y] > length - 5).any() and (sizes[y] <= length).all()
         np.testing.assert_array_equal(x["source"], ids[y, :length])
+        np.testing.assert_array_equal(x["whole"], whole[y])
         seen += list(y)
     assert sorted(seen) == list(range(100)) and len({buckets[i][0]["source"].shape[1] for i in range(len(buckets))}) <= 6
     before = [list(buckets[i][1]) for i in range(len(buckets))]

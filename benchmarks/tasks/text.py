@@ -23,6 +23,12 @@ def _unigram_nats(train, test, symbols):
     return float(-np.log(counts / counts.sum())[test[test > 0].ravel()].mean())
 
 
+def _unigram_perplexity(model, train, test):
+    """Of the words of texts and their ends, by their frequencies; `model` writes texts, and has made their ids."""
+    ends = [np.concatenate([ids, np.full((len(ids), 1), model.end)], axis=1) for ids in (train, test)]
+    return float(np.exp(_unigram_nats(*ends, model.end + 1)))
+
+
 def _accuracy(model, x, y, trivial):
     return lambda: ("accuracy", float(model.evaluate(x, y, verbose=0, return_dict=True)["accuracy"]), trivial, True)
 
@@ -166,8 +172,7 @@ def task_sentence_vae():
     model = applications.SentenceVAE(text.learn_vocabulary(lines, max_words=10000))
     x, x_test = model.encode(lines), model.encode(test_lines)
     x, x_test = x[x[:, 0] > 0], x_test[x_test[:, 0] > 0]
-    ends = [np.concatenate([rows, np.full((len(rows), 1), model.end, "int32")], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    trivial = _unigram_perplexity(model, x, x_test)
     return Task(
         model,
         # the weight of the divergence rises with the steps, over several epochs
@@ -190,8 +195,7 @@ def task_rare_word_translator():
     vocabularies = [text.learn_vocabulary(lines[:size], 3000) for lines in (german, english)]
     model = applications.RareWordTranslator(*vocabularies, text.learn_dictionary(german[:size], english[:size], links[:size]))
     x, x_test = (model.encode(german[rows], english[rows], links[rows]) for rows in (slice(size), slice(-held_out, None)))
-    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
     return Task(
         model,
         {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 3},
@@ -205,8 +209,7 @@ def task_large_vocabulary_translator():
     (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
     model = applications.LargeVocabularyTranslator(*(text.learn_vocabulary(lines) for lines in (english, german)))
     x, x_test = model.encode(english, german), model.encode(english_test, german_test)
-    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 3},
@@ -221,8 +224,7 @@ def task_abs():
     sides = [[[getattr(pair, side) for pair in part] for side in ("source", "summary")] for part in (train, test)]
     model = applications.ABS(*(text.learn_vocabulary(lines, min_count=5) for lines in sides[0]))
     x, x_test = (model.encode(*part) for part in sides)
-    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 5},
@@ -237,13 +239,78 @@ def task_fusion_translator():
     vocabularies = [text.learn_vocabulary(lines, 10000) for lines in (german, english)]
     model = applications.FusionTranslator(*vocabularies)
     x, x_test = model.encode(german, english), model.encode(german_test, english_test)
-    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), model.end)], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, model.end + 1)))
+    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 5},
         lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
         {"translate": lambda: model.translate(german_test[:32])},
+    )
+
+
+def task_large_vocabulary_lm():
+    """Perplexity of a word of sentences of the Brown corpus, of 10,000 words; the trivial guess has the words' frequencies."""
+    train, test = brown_sentences(datasets.BROWN_GENRES)
+    model = applications.LargeVocabularyLM(text.learn_vocabulary([line.split() for line in train], 10000))
+    x, x_test = model.encode(_shuffled(train)[0]), model.encode(test)
+    trivial = _unigram_perplexity(model, x, x_test)
+    return Task(
+        model,
+        {"x": x, "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
+    )
+
+
+def task_character_rnn():
+    """Perplexity of a character of English descriptions; the trivial guess has the characters' frequencies."""
+    lines, lines_test = ([line.lower() for line in datasets.multi30k(part)[0]] for part in ("train", "val"))
+    model = applications.CharacterRNN(text.learn_vocabulary([list(line) for line in lines], min_count=5))
+    x, x_test = (text.trimmed(model.encode(part)) for part in (lines, lines_test))
+    trivial = _unigram_perplexity(model, x, x_test)
+    return Task(
+        model,
+        {"x": x, "epochs": 2},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(lines_test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(lines_test[:32])},
+    )
+
+
+def task_larger_context_lm():
+    """Perplexity of a word of the Brown corpus, of 10,000 words, given four sentences; the trivial guess has the words' frequencies."""
+    documents = [[" ".join(words[:50]).lower() for words in one.sentences if words] for one in datasets.brown()]
+    parts = [text.with_contexts(part) for part in ([one for i, one in enumerate(documents) if i % 10], documents[::10])]
+    train, test = _shuffled(parts[0])[0], _shuffled(parts[1])[0][:1000]
+    vocabulary = text.learn_vocabulary([sentence.split() for document in documents for sentence in document], 10000)
+    model = applications.LargerContextLM(vocabulary)
+    x, x_test = model.encode(train), model.encode(test)
+    trivial = _unigram_perplexity(model, x["text"], x_test["text"])
+    return Task(
+        model,
+        {"x": x, "epochs": 3},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
+    )
+
+
+def task_multi_task_seq2seq():
+    """Perplexity of a word of German descriptions, given English ones, beside the tagging of English; the trivial guess has frequencies."""
+    (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
+    sentences = datasets.english_web_treebank()
+    tagged = [" ".join(one.words) for one in sentences], [" ".join(one.pos) for one in sentences]
+    words = {"english": text.learn_vocabulary(english + tagged[0], 5000), "german": text.learn_vocabulary(german, 5000)}
+    writers = {"german": words["german"], "tags": [tag.lower() for tag in datasets.POS_TAGS]}
+    tasks = {"translation": ("english", "german"), "tagging": ("english", "tags")}
+    model = applications.MultiTaskSeq2Seq({"english": words["english"]}, writers, tasks, {"tagging": 0.1})
+    x, x_test = model.encode("translation", english, german), model.encode("translation", english_test, german_test)
+    end = len(words["german"]) + 2
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, end + 1)))
+    return Task(
+        model,
+        {"x": model.mixed({"translation": (english, german), "tagging": tagged}), "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity_translation"]), trivial, False),
+        {"write": lambda: model.write("translation", english_test[:32])},
     )
 
 

@@ -26,7 +26,7 @@ class RecurrentDecoder(layers.Layer):
         embedding_size: length of the vector of a symbol.
         units: of each layer.
         num_layers: layers on one another.
-        cell: `"lstm"` or `"gru"`.
+        cell: `"lstm"`, `"gru"` or `"rnn"`, a simple one.
         memory_dim: length of a place of the memory; 0 for none.
         attention: how it is scored, see `zoo.layers.Attention`.
         feed_context: whether the first layer reads the context.
@@ -97,7 +97,7 @@ class RecurrentDecoder(layers.Layer):
 
     @property
     def states_per_layer(self):
-        """2 for LSTMs, `h` and `c`; 1 for GRUs."""
+        """2 for LSTMs, `h` and `c`; else 1."""
         return 2 if self.cell == "lstm" else 1
 
     def zero_state(self, batch):

@@ -7,7 +7,7 @@ from zoo import arguments
 from zoo.layers.both_directions import both_directions
 from zoo.layers.rows import RowEmbedding
 
-CELLS = {"lstm": layers.LSTM, "gru": layers.GRU}
+CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -19,7 +19,7 @@ class RecurrentEncoder(layers.Layer):
         embedding_size: length of the vector of a symbol.
         units: of each layer, of both directions together.
         num_layers: layers on one another.
-        cell: `"lstm"` or `"gru"`.
+        cell: `"lstm"`, `"gru"` or `"rnn"`, a simple one.
         bidirectional: whether every layer reads in both directions, with half of the units each.
         reverse: whether the text is read from its last symbol to the first (Sutskever, Vinyals, Le 2014, arXiv 1409.3215, section 3.3).
         dropout: rate on what each layer reads.
@@ -57,7 +57,7 @@ class RecurrentEncoder(layers.Layer):
 
     @property
     def states_per_layer(self):
-        """2 for LSTMs, `h` and `c`; 1 for GRUs."""
+        """2 for LSTMs, `h` and `c`; else 1."""
         return 2 if self.cell == "lstm" else 1
 
     def call(self, ids, training=False):

@@ -111,8 +111,17 @@ class WordSoftmax(keras.layers.Layer):
     def call(self, inputs, targets, training=False):
         """Losses `(batch, length)` float32 of `targets` `(batch, length)`, 0 for padding; inputs are `(batch, length, units)`."""
         if self.samples is None or not training:
-            return sequence_crossentropy(targets, self.logits(inputs))
+            return self.exact(inputs, targets)
         return self.estimate(inputs, targets, self.sampler((self.samples,), self.seed_generator))
+
+    def exact(self, inputs, targets):
+        """Cross-entropies `(batch, length)` by the softmax over all symbols."""
+        return sequence_crossentropy(targets, self.logits(inputs))
+
+    def scores(self, inputs, targets):
+        """Logits of targets alone `(batch, length)` float32."""
+        inputs = ops.cast(inputs, "float32")
+        return ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
 
     def within(self, inputs, targets, subset):
         """Losses by a softmax over a subset of the ids alone: its other ids are taken to be impossible.
@@ -141,7 +150,7 @@ class WordSoftmax(keras.layers.Layer):
         bias, shares = gather_rows(self.bias, draws)[:, 0], ops.take(ops.convert_to_tensor(self.shares), draws)
         others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + bias - ops.log(shares * draws.shape[0])
         others = ops.where(ops.equal(targets[..., None], draws), _NEVER, others)
-        right = ops.sum(inputs * gather_rows(self.kernel, targets), axis=-1) + gather_rows(self.bias, targets)[..., 0]
+        right = self.scores(inputs, targets)
         losses = ops.logsumexp(ops.concatenate([right[..., None], others], axis=-1), axis=-1) - right
         return losses * ops.cast(ops.not_equal(targets, PADDING), "float32")
 

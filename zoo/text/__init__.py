@@ -30,6 +30,7 @@ from zoo.text.partitions import Partitions as Partitions
 from zoo.text.relatedness import Relatedness as Relatedness
 from zoo.text.relatedness import pair_features as pair_features
 from zoo.text.relatedness import score_distribution as score_distribution
+from zoo.text.sentences import with_contexts as with_contexts
 from zoo.text.spans import joined_spans as joined_spans
 from zoo.text.spans import spans_of_tags as spans_of_tags
 from zoo.text.spans import tags_of_spans as tags_of_spans
@@ -44,6 +45,9 @@ from zoo.text.vector_files import read_word_vectors as read_word_vectors
 from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors
 from zoo.text.vectors import vector_table as vector_table
 from zoo.text.vectors import word_vectors as word_vectors
+from zoo.text.word_classes import frequency_classes as frequency_classes
+from zoo.text.word_classes import random_classes as random_classes
+from zoo.text.word_classes import vector_classes as vector_classes
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
 from zoo.text.words import check_vocabulary as check_vocabulary

@@ -13,7 +13,8 @@ class LengthBuckets(keras.utils.PyDataset):
     shapes occur, for each of which a step is compiled once: at most as many as multiples of `step` up to the longest text.
 
     Args:
-        x: ids `(texts, length)`, 0 for padding on the right; or a dict of such arrays, all of which are cut to the longest of them.
+        x: ids `(texts, length)`, 0 for padding on the right; or a dict of such arrays, all of which are cut to the longest of them;
+            those with more axes stay whole.
         y: targets, an array with a row for each text, or `None`.
         batch_size: texts of a batch.
         step: lengths are multiples of it.
@@ -28,10 +29,11 @@ class LengthBuckets(keras.utils.PyDataset):
         arguments.count("batch_size", batch_size)
         arguments.count("step", step)
         self.x, self.y = ({name: np.asarray(ids) for name, ids in x.items()} if isinstance(x, dict) else np.asarray(x)), y
-        arrays = list(self.x.values()) if isinstance(x, dict) else [self.x]
-        rows = {len(array) for array in [*arrays, *([] if y is None else [y])]}
-        if len(rows) > 1 or any(array.ndim != 2 for array in arrays):
-            shapes = [array.shape for array in arrays] + ([] if y is None else [np.shape(y)])
+        every = list(self.x.values()) if isinstance(x, dict) else [self.x]
+        rows = {len(array) for array in [*every, *([] if y is None else [y])]}
+        arrays = [array for array in every if array.ndim == 2]
+        if len(rows) > 1 or not arrays or any(array.ndim < 2 for array in every):
+            shapes = [array.shape for array in every] + ([] if y is None else [np.shape(y)])
             raise ValueError(f"`x` must be ids (texts, length) with as many rows as one another and as `y`. Received: {shapes}")
         self.batch_size, self.step = batch_size, step
         longest = np.max([np.count_nonzero(array, axis=1) for array in arrays], axis=0)
@@ -51,5 +53,9 @@ class LengthBuckets(keras.utils.PyDataset):
     def __getitem__(self, index):
         rows = self._rows[index]
         length = self.step * int(self._buckets[rows].max())
-        x = {name: ids[rows, :length] for name, ids in self.x.items()} if isinstance(self.x, dict) else self.x[rows, :length]
+        x = {name: _cut(ids[rows], length) for name, ids in self.x.items()} if isinstance(self.x, dict) else self.x[rows, :length]
         return (x,) if self.y is None else (x, self.y[rows])
+
+
+def _cut(array, length):
+    return array[:, :length] if array.ndim == 2 else array
