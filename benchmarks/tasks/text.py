@@ -231,6 +231,27 @@ def task_abs():
     )
 
 
+def task_multi_task_seq2seq():
+    """Perplexity of a word of German descriptions, given English ones, beside the tagging of English; the trivial guess has frequencies."""
+    (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
+    sentences = datasets.english_web_treebank()
+    tagged = [" ".join(one.words) for one in sentences], [" ".join(one.pos) for one in sentences]
+    words = {"english": text.learn_vocabulary(english + tagged[0], 5000), "german": text.learn_vocabulary(german, 5000)}
+    writers = {"german": words["german"], "tags": [tag.lower() for tag in datasets.POS_TAGS]}
+    tasks = {"translation": ("english", "german"), "tagging": ("english", "tags")}
+    model = applications.MultiTaskSeq2Seq({"english": words["english"]}, writers, tasks, {"tagging": 0.1})
+    x, x_test = model.encode("translation", english, german), model.encode("translation", english_test, german_test)
+    end = len(words["german"]) + 2
+    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), end)], axis=1) for rows in (x, x_test)]
+    trivial = float(np.exp(_unigram_nats(*ends, end + 1)))
+    return Task(
+        model,
+        {"x": model.mixed({"translation": (english, german), "tagging": tagged}), "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity_translation"]), trivial, False),
+        {"write": lambda: model.write("translation", english_test[:32])},
+    )
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}
