@@ -52,4 +52,19 @@ class PaddedField(Field):
         return np.take_along_axis(ids, np.argsort(ids == 0, axis=1, kind="stable"), axis=1)
 
 
-KINDS = {kind.__name__: kind for kind in (Field, SizedField, PaddedField)}
+@dataclass(frozen=True)
+class SharedField(Field):
+    """A field of one number for a row, which is the same in all rows of a batch."""
+
+    def check(self, array):
+        """Also refuses rows of different numbers."""
+        super().check(array)
+        if np.any(np.asarray(array) != np.asarray(array)[0]):
+            raise ValueError(f"`{self.name}` must be the same in all rows. Received: {np.unique(array)[:5].tolist()}")
+
+    def sample(self, batch_size, rng):
+        """A random number, for all rows."""
+        return np.repeat(super().sample(1, rng), batch_size, axis=0)
+
+
+KINDS = {kind.__name__: kind for kind in (Field, SizedField, PaddedField, SharedField)}

@@ -579,6 +579,18 @@ ENTRIES = (
         "Reads the bytes of texts in any language and writes the spans in them as start, length and label; no words, no tokens.",
     ),
     Entry(
+        62,
+        "MultiTaskSeq2Seq",
+        "multi_task_seq2seq",
+        "Multi-task sequence to sequence learning",
+        "translation",
+        "Multi-task Sequence to Sequence Learning",
+        "Luong et al.",
+        2015,
+        "1511.06114",
+        "Tasks that share encoders and decoders: translation with tags, captions, auto-encoders or next sentences, mixed in a ratio.",
+    ),
+    Entry(
         63,
         "ABS",
         "abs",

@@ -25,6 +25,7 @@ from zoo.text.frequencies import alias_table as alias_table
 from zoo.text.frequencies import count_words as count_words
 from zoo.text.frequencies import keep_probabilities as keep_probabilities
 from zoo.text.huffman import huffman_codes as huffman_codes
+from zoo.text.mixtures import TaskMixture as TaskMixture
 from zoo.text.neighbours import neighbours as neighbours
 from zoo.text.partitions import Partitions as Partitions
 from zoo.text.relatedness import Relatedness as Relatedness
