@@ -2,10 +2,10 @@
 
     KERAS_BACKEND=jax python applications/multi_task_seq2seq/train.py
 
-English to German descriptions of pictures (Multi30k) are the reference task. Beside it stand, at two or three mixing ratios: parts of speech
-of English sentences (UD's web treebank; one encoder, two decoders), German captions of vectors, which are made of English descriptions of
-other pictures (two encoders, one decoder), auto-encoders of both languages, and the next sentence of English fiction (Brown). All arms have
-as many updates of the reference task.
+English to German descriptions of pictures (Multi30k) are the reference task. Beside it stand, at two or three mixing ratios: parts of
+speech of English sentences (UD's web treebank; one encoder, two decoders), German captions of vectors, which are made of English
+descriptions of other pictures (two encoders, one decoder), auto-encoders of both languages, and the next sentence of English fiction
+(Brown). All arms have as many updates of the reference task.
 """
 
 from functools import partial
