@@ -43,10 +43,11 @@ TASKS = {
 DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), descriptions of at most 12 words; Universal Dependencies' English Web Treebank
 (CC BY-SA 4.0); fiction of the Brown corpus."""
 NOTES = f"""{PAIRS:,} pairs, {EPOCHS} times, in batches of {BATCH}; {WORDS:,} words of each language; networks of {NETWORK["units"]} units
-without attention. The rate of Adam that was chosen for translation alone is that of all arms. A ratio is the updates of all other
-tasks together for one of translation. Vectors are {VECTOR} numbers of English descriptions that translation does not see, a decomposition
-of their words by TF-IDF, in the place of features of pictures. The paper translates 4.5 million pairs with 4 layers of 1,000 units; its
-second tasks are parsing, captions of pictures, and both unsupervised ones."""
+without attention. The rate of Adam that was chosen for translation alone is that of all arms. A ratio is the updates of all other tasks
+together for one of translation. Vectors are {VECTOR} numbers of English descriptions that translation does not see, a decomposition of
+their words by TF-IDF, in the place of features of pictures. The paper translates 4.5 million pairs with 4 layers of 1,000 units; its
+second tasks are parsing, captions of pictures, and both unsupervised ones. What helps most here is the German that a second task brings:
+captions, and auto-encoders at as many updates. Tags at as many updates raise BLEU alone, next sentences nothing."""
 
 
 def read(quick):
