@@ -90,6 +90,8 @@ class MultiTaskSeq2Seq(Model):
         self._writing = [_Writer(words, target_length, sizes, name=f"writer_{name}") for name, words in writers.items()]
         self._features = max((words for words in readers.values() if not isinstance(words, (list, tuple))), default=0)
         self.seed_generator = keras.random.SeedGenerator()
+        # TensorFlow's XLA has no gradient of a branch with loops
+        self.supports_jit = autodiff.BACKEND != "tensorflow"
         self.perplexities = [MeanPerplexity(f"perplexity_{name}" if len(tasks) > 1 else "perplexity") for name in tasks]
         self.compile()
 
@@ -313,6 +315,13 @@ class MultiTaskSeq2Seq(Model):
 
         return write, [Field("source", (), "string") if is_text else Field("source", (reader.size,))]
 
+    def example_data(self, batch_size=2):
+        """Keyword arguments of a small `fit`, with batches of all tasks."""
+        x = self.example_inputs(batch_size)
+        tasks = [{**x, "task": np.full_like(x["task"], task)} for task in range(len(self.tasks))]
+        # so many that no task is left out
+        return {"x": TaskMixture([(part, 1.0) for part in 8 * tasks], batch_size)}
+
     def example_calls(self):
         """A small valid call of every verb."""
         sources, targets = ["the cat sat", "a mat"], ["a cat", "the mat sat"]
@@ -366,7 +375,7 @@ class _TextReader(layers.Layer):
 
     def call(self, source, training=False):
         """Ids `(batch, length)` -> a list of states."""
-        return self.encoder(source, training=training)[1]
+        return self.encoder(_known(source, self.symbols), training=training)[1]
 
 
 class _FeatureReader(layers.Layer):
@@ -399,6 +408,7 @@ class _Writer(layers.Layer):
 
     def call(self, target, state, training=False):
         """Minus the log-probabilities of the words and the end `(batch, length + 1)`."""
+        target = _known(target, self.end)
         before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
         return self.word_softmax(self.decoder(before, state, training=training)[0], text.with_end(target, self.end), training=training)
 
@@ -431,6 +441,11 @@ class _Writer(layers.Layer):
     def named(self, ids):
         """The same in the graph."""
         return text.joined(self._names(ops.where(ids == self.end, 0, ids)))
+
+
+def _known(ids, symbols):
+    """Ids of which those that a vocabulary lacks, and another task's has, are the unknown word."""
+    return ops.where(ids < symbols, ids, text.UNKNOWN)
 
 
 def _ids(name, texts, vectorization):
