@@ -651,18 +651,6 @@ ENTRIES = (
         "One layer of convolutions over word vectors and pooling over time classify sentences; a study says which settings matter.",
     ),
     Entry(
-        72,
-        "LargeVocabularyLM",
-        "large_vocabulary_lm",
-        "Strategies for large vocabularies",
-        "language modelling",
-        "Strategies for Training Large Vocabulary Neural Language Models",
-        "Chen et al.",
-        2015,
-        "1512.04906",
-        "A language model with seven kinds of softmax: full, hierarchical, differentiated, sampled in three ways, and seldom normalised.",
-    ),
-    Entry(
         73,
         "TDLSTM",
         "td_lstm",

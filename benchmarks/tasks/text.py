@@ -248,20 +248,6 @@ def task_fusion_translator():
     )
 
 
-def task_large_vocabulary_lm():
-    """Perplexity of a word of sentences of the Brown corpus, of 10,000 words; the trivial guess has the words' frequencies."""
-    train, test = brown_sentences(datasets.BROWN_GENRES)
-    model = applications.LargeVocabularyLM(text.learn_vocabulary([line.split() for line in train], 10000))
-    x, x_test = model.encode(_shuffled(train)[0]), model.encode(test)
-    trivial = _unigram_perplexity(model, x, x_test)
-    return Task(
-        model,
-        {"x": x, "epochs": 5},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
-        {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
-    )
-
-
 def task_character_rnn():
     """Perplexity of a character of English descriptions; the trivial guess has the characters' frequencies."""
     lines, lines_test = ([line.lower() for line in datasets.multi30k(part)[0]] for part in ("train", "val"))

@@ -30,7 +30,6 @@ from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.jsma import JSMA as JSMA
 from zoo.applications.lapgan import LAPGAN as LAPGAN
-from zoo.applications.large_vocabulary_lm import LargeVocabularyLM as LargeVocabularyLM
 from zoo.applications.large_vocabulary_translator import LargeVocabularyTranslator as LargeVocabularyTranslator
 from zoo.applications.larger_context_lm import LargerContextLM as LargerContextLM
 from zoo.applications.light_fm import LightFM as LightFM
