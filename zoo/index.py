@@ -723,18 +723,6 @@ ENTRIES = (
         "Reads the codes of a patient's visits and predicts those of the next visit, and when it will be.",
     ),
     Entry(
-        78,
-        "CharacterRNN",
-        "character_rnn",
-        "Alternative structures for character RNNs",
-        "language modelling",
-        "Alternative structures for character-level RNNs",
-        "Bojanowski et al.",
-        2015,
-        "1511.06303",
-        "A language model of characters that sees the state of the words so far, or chooses its output's matrix by the last characters.",
-    ),
-    Entry(
         83,
         "LSUVNet",
         "lsuv_net",

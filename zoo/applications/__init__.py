@@ -6,7 +6,6 @@ from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
 from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
 from zoo.applications.char_cnn import CharCNN as CharCNN
-from zoo.applications.character_rnn import CharacterRNN as CharacterRNN
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
