@@ -18,11 +18,11 @@ from zoo.evidence import Choice, Claim
 from zoo.plots.figure import new_figure
 
 WORDS, LONGEST, SENTENCES, TRAIN, HELD_OUT = 2000, 30, 4, 38000, 1000
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (2e-3, 4e-3, 8e-3)
 PLAIN = {"context": "none"}
 ARMS = {
     "LSTM": PLAIN,
-    "larger LSTM": {**PLAIN, "units": 320},
+    "larger LSTM": {**PLAIN, "units": 192},
     "longer sequence": PLAIN,
     **{
         f"{context}, {fusion}": {"context": context, "fusion": fusion}
@@ -94,9 +94,10 @@ def pick(documents, count, sentences=SENTENCES):
     return [found[i] for i in rows], rows
 
 
-def fit(model, texts, seed):
-    """One passing of texts, those of about one length together."""
-    model.fit(text.LengthBuckets(model.encode(texts), batch_size=model.default_batch_size, step=10, seed=seed), verbose=0)
+def fit(model, texts, seed, sentences=1):
+    """One passing of texts, those of about one length together; `sentences` of a text, so that updates have as many."""
+    batch = max(1, model.default_batch_size // sentences)
+    model.fit(text.LengthBuckets(model.encode(texts), batch_size=batch, step=10, seed=seed), verbose=0)
 
 
 def learned(data, arm, options, seed, rate, quick):
@@ -112,7 +113,7 @@ def learned(data, arm, options, seed, rate, quick):
         texts = [windows[i] for i in chosen_rows(count // (SENTENCES + 1), len(windows))]
     else:
         texts, _ = pick(data["train"], count, options.get("sentences", SENTENCES))
-    fit(model, texts, seed)
+    fit(model, texts, seed, SENTENCES + 1 if arm == "longer sequence" else 1)
     return model
 
 

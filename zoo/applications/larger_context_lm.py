@@ -11,7 +11,7 @@ Shapes: word ids of the sentences before, `(batch, sentences, length)`, and of t
 
 Differences from the paper:
 1. A bag is the mean of its word vectors, not their sum, so that many sentences are no longer vectors than few.
-2. Adam in place of Adadelta; dropout on word vectors and features. Default sizes are a quarter of the paper's `units=1000`.
+2. Adam in place of Adadelta; dropout on word vectors and features. Default sizes are an eighth of the paper's `units=1000`.
 3. What was not checked: the gate's equations are those of `_ContextLSTM`, from memory; attention asks with the last output and word.
 """
 
@@ -63,9 +63,9 @@ class LargerContextLM(LanguageModel):
         fusion: Literal["early", "late"] = "late",
         sentences=4,
         length=50,
-        embedding_size=128,
-        units=256,
-        context_units=128,
+        embedding_size=64,
+        units=128,
+        context_units=64,
         dropout=0.2,
         **kwargs,
     ):
