@@ -1,5 +1,8 @@
 """CommAI: symbols, the protocol by hand, the world, scripts for every task, levels, evaluation, the terminal."""
 
+import io
+import runpy
+
 import gymnasium
 import numpy as np
 import pytest
@@ -211,6 +214,23 @@ def test_events_reach_a_task():
     text, reward, info = finished(env)
     # a task that ends without a word ends with a silence
     assert reward == -0.5 and text.startswith("go.") and "You turned left, yo" in text and env.earned == {"curious": 0}
+
+
+def test_a_task_may_listen_while_it_speaks():
+    class Patient(Task):
+        listens_always = True
+
+        def start(self, room):
+            room.say("tell me when to stop, now, please.")
+
+        def heard(self, room, byte):
+            if room.ends_with("stop."):
+                room.finish(1.0, "ok.")
+
+    env = CommAI(Patient("patient"), "byte")
+    env.reset()
+    said(env, "stop.")
+    assert finished(env)[0] == "tell ok."
 
 
 def test_rewards_are_limited_for_each_task():
@@ -577,12 +597,11 @@ def test_a_person_plays():
 
 
 def test_the_module_is_a_program(monkeypatch, capsys):
-    def end(prompt):
-        raise EOFError
-
-    monkeypatch.setattr("zoo.environments.commai.terminal.play", lambda env: play(env, read=end))
-    main(["--tasks", "level1", "find", "--channel", "bit", "--seed", "1", "--scrambled"])
-    assert "You are the learner" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["commai", "--tasks", "level1", "find", "--channel", "bit", "--seed", "1", "--scrambled"])
+    monkeypatch.setattr("sys.stdin", io.StringIO(":tasks\n"))
+    runpy.run_module("zoo.environments.commai", run_name="__main__")
+    shown = capsys.readouterr().out
+    assert "You are the learner" in shown and "unlocked: repeat_character, " in shown
     with pytest.raises(SystemExit):
         main(["--channel", "smoke"])
 
@@ -606,6 +625,9 @@ def test_the_module_is_a_program(monkeypatch, capsys):
         (lambda: CommAI(seed=-1), "seed"),
         (lambda: CommAI().step(0), "step"),
         (lambda: CommAI().time_off(0), "steps"),
+        (lambda: CommAI().time_off(5), "time_off"),
+        (lambda: Task("", time=10), "name"),
+        (lambda: Task("idle", needs="be_silent"), "needs"),
         (lambda: Task("idle", time=0), "time"),
         (lambda: Task("idle", level=-1), "level"),
         (lambda: errand(time=1.5)(lambda room: None), "time"),

@@ -143,9 +143,15 @@ class CommAI(gymnasium.Env):
     def time_off(self, steps):
         """After the task that is under way, give so many steps without task and reward, in which the learner may explore the world.
 
-        A byte that is being spoken when they are over is finished. `info["task"]` is `"time_off"` meanwhile.
+        A byte that is being spoken when they are over is finished, and a silence follows. `info["task"]` is `"time_off"` meanwhile.
+
+        Raises:
+            ValueError: if `steps` is below 1, or nobody has called `reset`.
         """
-        self._off = checks.count("steps", steps)
+        steps = checks.count("steps", steps)
+        if self._room is None:
+            raise ValueError("`time_off` must come after `reset`. Received: a call to an environment that was never reset")
+        self._off = steps
 
     # --- the state of the session ---
 

@@ -43,7 +43,7 @@ def play(env=None, read=input, write=print):
                 symbol = person.act(observation, info["result"] or -1.0)
                 person.show(info, reward)
                 observation, _, _, _, _ = env.step(symbol)
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         return dict(env.earned)
 
 

@@ -28,6 +28,10 @@ class Task:
     scrambles = True
 
     def __init__(self, name, level=0, time=1000, needs=()):
+        if not isinstance(name, str) or not name:
+            checks.refuse("name", "a text that is not empty", name)
+        if not isinstance(needs, (list, tuple)) or not all(isinstance(need, str) for need in needs):
+            checks.refuse("needs", "a list of names", needs)
         self.name, self.level, self.needs = name, checks.count("level", level, 0), tuple(needs)
         self.time = checks.count("time", time)
 
@@ -66,8 +70,8 @@ class Exercise(NamedTuple):
         answer: the right one, without full stop; several that are right as a tuple; words that must all be named, in any order, as a set;
             `None` if the learner must be silent.
         quiet: for how many bits after the text.
-        replies: dict of regular expressions, of sentences of the learner's, to what the teacher replies: a text, or a
-            function of the match, which may give `None` where the sentence is an answer.
+        replies: dict of regular expressions for whole sentences of the learner's to what the teacher replies: a text, or a function of the
+            match, which may give `None` where the sentence is an answer.
     """
 
     text: str
