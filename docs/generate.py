@@ -100,10 +100,11 @@ def _api():
 
 
 def _members(module):
-    """A room re-exports from its files; each file is documented."""
+    """A room re-exports from its files; each file is documented, those of packages in it too."""
     room = DOCS.parent / "zoo" / module
-    files = [module] if not room.is_dir() else [f"{module}.{f.stem}" for f in sorted(room.glob("*.py")) if f.stem != "__init__"]
-    return "".join(f"::: zoo.{file}\n\n" for file in files)
+    files = [file.with_suffix("") for file in sorted(room.rglob("*.py")) if not file.stem.startswith("__")]
+    names = [".".join((module, *file.relative_to(room).parts)) for file in files] if room.is_dir() else [module]
+    return "".join(f"::: zoo.{name}\n\n" for name in names)
 
 
 def readme_with_table():
