@@ -1,7 +1,7 @@
 """Tasks 15, 16, 18 and 20: deduction, induction, sizes and motives."""
 
 from zoo.datasets.babi.rooms import GETS, MOVES
-from zoo.datasets.babi.story import Story, another
+from zoo.datasets.babi.story import RECENT, Story, another
 
 FEARFUL = ("mouse", "sheep", "wolf", "cat")
 OWNERS = ("Gertrude", "Winona", "Jessica", "Emily")
@@ -67,15 +67,19 @@ def sizes(rng):
             small, big = order[small], order[big]
             words = ("bigger", big, small) if rng.random() < 0.5 else ("fits", small, big)
             facts.append((story.tell(*words), big, small))
-        chains = [(a, b) for a in facts for b in facts if a[2] == b[1]]
+        # a recent fact is the upper step of a "yes" or the lower one of a "no"; the other step is the oldest that fits
+        steps = [(True, fact, next((old for old in facts if old[1] == fact[2]), None)) for fact in facts[-RECENT:]]
+        steps += [(False, fact, next((old for old in facts if old[2] == fact[1]), None)) for fact in facts[-RECENT:]]
+        steps = [step for step in steps if step[2]]
         for _ in range(5):
             # a few blocks of the released files stop before the fifth question
-            if not chains or rng.random() < 0.003:
+            if not steps or rng.random() < 0.003:
                 break
-            (above, big, _), (below, _, small) = rng.choice(chains)
-            true, form = rng.random() < 0.5, rng.choice(("is it bigger", "does it fit"))
+            true, (first, *one), (second, *other) = rng.choice(steps)
+            big, small = (one[0], other[1]) if true else (other[0], one[1])
+            form = rng.choice(("is it bigger", "does it fit"))
             words = (big, small) if true == (form == "is it bigger") else (small, big)
-            story.ask(form, *words, answer="yes" if true else "no", support=[above, below] if true else [below, above])
+            story.ask(form, *words, answer="yes" if true else "no", support=[first, second])
             asked += 1
     return story.told
 
