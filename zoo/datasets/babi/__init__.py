@@ -18,15 +18,15 @@ import random
 
 from zoo.datasets.babi import reasons, rooms, space, walks
 from zoo.datasets.babi.arrays import encode_sentence, tokenize, vectorise, vocabulary
-from zoo.datasets.babi.english import english
+from zoo.datasets.babi.english import in_english
 from zoo.datasets.babi.format import Example, Line, examples, parse, read, write
-from zoo.datasets.babi.german import german
+from zoo.datasets.babi.german import in_german
 from zoo.datasets.babi.reasons import FEARFUL, OWNERS
 from zoo.datasets.babi.rooms import ACTORS, DROPS, GETS, GIVES, MOVES, OBJECTS, ROOMS
-from zoo.datasets.babi.shuffled import shuffled
+from zoo.datasets.babi.shuffled import in_nonsense
 
 TASKS = dict(sorted({**rooms.TASKS, **walks.TASKS, **space.TASKS, **reasons.TASKS}.items()))
-LANGUAGES = {"english": english, "german": german, "shuffled": shuffled}
+LANGUAGES = {"english": in_english, "german": in_german, "shuffled": in_nonsense}
 
 
 def simulate(task, questions=1000, seed=0, language="english"):

@@ -56,6 +56,6 @@ FORMS = {
 }
 
 
-def english(told):
+def in_english(told):
     """The `Line` of a fact or question."""
     return Line(FORMS[told.form](*told.words), None if told.answer is None else ",".join(told.answer), told.support)

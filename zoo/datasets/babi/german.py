@@ -228,7 +228,7 @@ def _answer(part):
     return _ANSWERS.get(part) or _WORDS.get(part, part)
 
 
-def german(told):
+def in_german(told):
     """The `Line` of a fact or question."""
     answer = None if told.answer is None else ",".join(map(_answer, told.answer))
     return Line(FORMS[told.form](*told.words), answer, told.support)

@@ -63,25 +63,36 @@ def sizes(rng):
     facts, asked = [], 0
     while asked < 5:
         for _ in range(5):
-            small, big = sorted(rng.sample(range(6), 2))
-            small, big = order[small], order[big]
+            small, big = (order[i] for i in sorted(rng.sample(range(6), 2)))
             words = ("bigger", big, small) if rng.random() < 0.5 else ("fits", small, big)
             facts.append((story.tell(*words), big, small))
-        # a recent fact is the upper step of a "yes" or the lower one of a "no"; the other step is the oldest that fits
-        steps = [(True, fact, next((old for old in facts if old[1] == fact[2]), None)) for fact in facts[-RECENT:]]
-        steps += [(False, fact, next((old for old in facts if old[2] == fact[1]), None)) for fact in facts[-RECENT:]]
-        steps = [step for step in steps if step[2]]
+        chains = _chains(facts)
         for _ in range(5):
             # a few blocks of the released files stop before the fifth question
-            if not steps or rng.random() < 0.003:
+            if not chains or rng.random() < 0.003:
                 break
-            true, (first, *one), (second, *other) = rng.choice(steps)
+            true, (first, *one), (second, *other) = rng.choice(chains)
             big, small = (one[0], other[1]) if true else (other[0], one[1])
             form = rng.choice(("is it bigger", "does it fit"))
             words = (big, small) if true == (form == "is it bigger") else (small, big)
             story.ask(form, *words, answer="yes" if true else "no", support=[first, second])
             asked += 1
     return story.told
+
+
+def _chains(facts):
+    """The pairs of facts that can be asked about, with the answer: the first one is the upper step of a "yes" or the lower one of a "no".
+
+    The second is the oldest that fits; one of them is recent, and a fact that is told twice does not come first if the other is told later.
+    """
+    chains, recent = [], facts[-RECENT:]
+    for fact in facts:
+        for true, (end, start) in ((True, (2, 1)), (False, (1, 2))):
+            others = [other for other in facts if other[start] == fact[end]]
+            told_once = sum(other[1:] == fact[1:] for other in facts) == 1
+            if others and (fact in recent or others[0] in recent) and (others[0] < fact or told_once):
+                chains += [(true, fact, others[0])] * len(others)
+    return chains
 
 
 def motives(rng):

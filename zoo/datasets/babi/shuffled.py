@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 
-from zoo.datasets.babi.english import english
+from zoo.datasets.babi.english import in_english
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfghjklmnprstvwz" for vowel in "aeiou"]
 
@@ -16,8 +16,8 @@ def nonsense(word):
     return made.capitalize() if word[0].isupper() else made
 
 
-def shuffled(told):
+def in_nonsense(told):
     """The `Line` of a fact or question."""
-    line = english(told)
+    line = in_english(told)
     text, answer = (field and re.sub(r"\w+", lambda match: nonsense(match[0]), field) for field in (line.text, line.answer))
     return dataclasses.replace(line, text=text, answer=answer)

@@ -10,7 +10,18 @@ SHAPES = ("red square", "blue square", "yellow square", "pink rectangle", "red s
 # how often a sentence starts from the middle one of three
 _FROM_MIDDLE = 2 / 3
 # task 19: which two of the five lines lead from the start to the goal, out of 2000 released questions
-_PATH_LINES = {(1, 2): 114, (1, 3): 125, (1, 4): 131, (1, 5): 252, (2, 3): 138, (2, 4): 159, (2, 5): 254, (3, 4): 170, (3, 5): 300, (4, 5): 357}
+_PATH_LINES = {
+    (1, 2): 114,
+    (1, 3): 125,
+    (1, 4): 131,
+    (1, 5): 252,
+    (2, 3): 138,
+    (2, 4): 159,
+    (2, 5): 254,
+    (3, 4): 170,
+    (3, 5): 300,
+    (4, 5): 357,
+}
 
 
 def _opposite(directions, direction):
