@@ -130,20 +130,19 @@ def told_apart(ours, theirs):
     texts = [" | ".join(f"{line.text} {line.answer or ''}" for line in story) for story in (*ours[:n], *theirs[:n])]
     words = CountVectorizer(ngram_range=(1, 3), token_pattern=r"\S+", min_df=2, dtype=np.float32).fit_transform(texts)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return cross_val_score(LogisticRegression(C=0.03, tol=0.01), words, [0] * n + [1] * n, cv=folds).mean()
+    return cross_val_score(LogisticRegression(C=0.03, tol=0.01, solver="liblinear"), words, [0] * n + [1] * n, cv=folds).mean()
 
 
 @pytest.mark.parametrize("task", babi.TASKS)
 def test_a_classifier_does_not_tell_simulated_stories(task):
     theirs = real(task)
-    accuracy = told_apart(babi.simulate(task, 2000, seed=8), theirs)
     # chance is 0.5, with a standard deviation of 0.016 to 0.026 for 500 to 187 stories of each kind
-    assert accuracy < 0.57
+    assert told_apart(babi.simulate(task, 2000, seed=8), theirs) < 0.55
 
 
 def test_the_classifier_would_tell():
     ours, theirs = babi.simulate(1, 2000, seed=1), babi.simulate(1, 2000, seed=2)
-    assert told_apart(ours, theirs) < 0.57
+    assert told_apart(ours, theirs) < 0.55
     changed = [[dataclasses.replace(line, text=line.text.replace("journeyed", "went")) for line in story] for story in theirs]
     assert told_apart(ours, changed) > 0.8
 
