@@ -124,10 +124,36 @@ def test_statistics_of_the_released_data(task):
     assert all(value > 0.001 for value in p.values()), p
 
 
-def told_apart(ours, theirs):
+def words_as_they_are(story):
+    return " | ".join(f"{line.text} {line.answer or ''}" for line in story)
+
+
+def structure(story):
+    """A story with its people, rooms and things numbered as they appear, one verb for each action, and how far back supports are."""
+    numbers, lines = {}, []
+
+    def numbered(word):
+        sign = template(word[0])
+        if sign == word[0]:
+            return sign
+        return sign + str(numbers.setdefault((sign, word[0].lower()), sum(other == sign for other, _ in numbers)))
+
+    verbs = {"go": "went back|went|journeyed|travelled|moved", "get": "got|grabbed|took|picked up", "give": "gave|handed|passed"}
+    verbs["drop"] = "dropped|discarded|left(?! of)|put down"
+    for number, line in enumerate(story, start=1):
+        text = line.text
+        for verb, forms in verbs.items():
+            text = re.sub(rf"\b({forms})\b", verb, text)
+        back = [f"back {min(number - support, 12)}" for support in line.support[:4]]
+        repeated = ["again"] if line.answer and line.text in {other.text for other in story[: number - 1]} else []
+        lines.append(" ".join([re.sub(r"\w+", numbered, text), *back, *repeated]))
+    return " | ".join(lines)
+
+
+def told_apart(ours, theirs, read=words_as_they_are):
     """The cross-validated accuracy of a classifier by words, pairs and triples of words, on as many stories of both kinds."""
     n = min(len(ours), len(theirs), 500)
-    texts = [" | ".join(f"{line.text} {line.answer or ''}" for line in story) for story in (*ours[:n], *theirs[:n])]
+    texts = [read(story) for story in (*ours[:n], *theirs[:n])]
     words = CountVectorizer(ngram_range=(1, 3), token_pattern=r"\S+", min_df=2, dtype=np.float32).fit_transform(texts)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return cross_val_score(LogisticRegression(C=0.03, tol=0.01, solver="liblinear"), words, [0] * n + [1] * n, cv=folds).mean()
@@ -137,7 +163,10 @@ def told_apart(ours, theirs):
 def test_a_classifier_does_not_tell_simulated_stories(task):
     theirs = real(task)
     # chance is 0.5, with a standard deviation of 0.016 to 0.026 for 500 to 187 stories of each kind
-    assert told_apart(babi.simulate(task, 2000, seed=8), theirs) < 0.55
+    ours = babi.simulate(task, 2000, seed=8)
+    assert told_apart(ours, theirs) < 0.55
+    # fewer questions are repeated in task 18 than in the released files
+    assert told_apart(ours, theirs, structure) < (0.58 if task == 18 else 0.55)
 
 
 def test_the_classifier_would_tell():
@@ -161,7 +190,7 @@ def test_seeds():
     assert babi.simulate(2, 50, seed=1) == babi.simulate(2, 50, seed=1) != babi.simulate(2, 50, seed=2)
     # the same on every machine: nothing depends on hashes or on NumPy's generators
     texts = "".join(babi.write(babi.simulate(task, 50, seed=1)) for task in babi.TASKS)
-    assert hashlib.sha256(texts.encode()).hexdigest().startswith("8ff3553519cedd92")
+    assert hashlib.sha256(texts.encode()).hexdigest().startswith("3a3fb452387cf027")
 
 
 def test_languages_tell_the_same_stories():

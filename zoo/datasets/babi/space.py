@@ -30,22 +30,19 @@ def _opposite(directions, direction):
 
 
 def directions(rng):
-    """Task 4: two rooms on two sides of a third one."""
+    """Task 4: two rooms on two sides of a third one, and a question after the room that a sentence is about."""
     story, (middle, *ends) = Story(rng), rng.sample(ROOMS, 3)
     side = rng.choice(list(COMPASS))
-    relations = [(ends[0], side), (ends[1], _opposite(COMPASS, side))]
-    for end, way in relations:
-        words = (end, way, middle) if rng.random() < _FROM_MIDDLE else (middle, _opposite(COMPASS, way), end)
-        story.tell("lies", *words)
-    fact = rng.randrange(2)
-    end, way = relations[fact]
-    known, answer = (middle, end) if rng.random() < _FROM_MIDDLE else (end, middle)
-    # the way from `known` to `answer`
-    way = way if answer == end else _opposite(COMPASS, way)
+    facts = []
+    for end, way in zip(ends, (side, _opposite(COMPASS, side))):
+        facts.append((end, way, middle) if rng.random() < _FROM_MIDDLE else (middle, _opposite(COMPASS, way), end))
+        story.tell("lies", *facts[-1])
+    asked = rng.randrange(2)
+    room, way, known = facts[asked]
     if rng.random() < 0.5:
-        story.ask("what lies", way, known, answer=answer, support=[fact + 1])
+        story.ask("what lies", way, known, answer=room, support=[asked + 1])
     else:
-        story.ask("lies of what", known, _opposite(COMPASS, way), answer=answer, support=[fact + 1])
+        story.ask("lies of what", known, _opposite(COMPASS, way), answer=room, support=[asked + 1])
     return story.told
 
 
