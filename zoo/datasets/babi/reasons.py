@@ -83,15 +83,15 @@ def sizes(rng):
 def _chains(facts):
     """The pairs of facts that can be asked about, with the answer: the first one is the upper step of a "yes" or the lower one of a "no".
 
-    The second is the oldest that fits; one of them is recent, and a fact that is told twice does not come first if the other is told later.
+    The second one is the oldest that fits, and before it no other fact than the first one was told that it fits; one of them is recent.
     """
     chains, recent = [], facts[-RECENT:]
     for fact in facts:
         for true, (end, start) in ((True, (2, 1)), (False, (1, 2))):
-            others = [other for other in facts if other[start] == fact[end]]
-            told_once = sum(other[1:] == fact[1:] for other in facts) == 1
-            if others and (fact in recent or others[0] in recent) and (others[0] < fact or told_once):
-                chains += [(true, fact, others[0])] * len(others)
+            second = next((other for other in facts if other[start] == fact[end]), None)
+            if second and (fact in recent or second in recent):
+                before = [other for other in facts if other[end] == fact[end] and other != fact and other < second]
+                chains += [] if before else [(true, fact, second)]
     return chains
 
 

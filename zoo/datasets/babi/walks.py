@@ -96,7 +96,8 @@ def times(rng):
             who = rng.choice([who for who in TOWNSPEOPLE if len(visits[who]) < len(TIMES)])
             visits[who].append(another(rng, PLACES, visits[who][-1] if visits[who] else None))
             block.append((who, len(visits[who]) - 1))
-        happened, moves = [*happened, *block[-2:]], [visit for visit in [*happened, *block[-2:]][-RECENT:] if visit[1] > 0]
+            happened.append(block[-1])
+        moves = [(who, time) for who, time in happened[-RECENT:] if time > 0]
         if not moves:
             continue
         for who, time in _cycle(rng, block):
