@@ -165,8 +165,7 @@ def test_a_classifier_does_not_tell_simulated_stories(task):
     # chance is 0.5, with a standard deviation of 0.016 to 0.026 for 500 to 187 stories of each kind
     ours = babi.simulate(task, 2000, seed=8)
     assert told_apart(ours, theirs) < 0.55
-    # fewer questions are repeated in task 18 than in the released files
-    assert told_apart(ours, theirs, structure) < (0.58 if task == 18 else 0.55)
+    assert told_apart(ours, theirs, structure) < 0.55
 
 
 def test_the_classifier_would_tell():
@@ -190,7 +189,7 @@ def test_seeds():
     assert babi.simulate(2, 50, seed=1) == babi.simulate(2, 50, seed=1) != babi.simulate(2, 50, seed=2)
     # the same on every machine: nothing depends on hashes or on NumPy's generators
     texts = "".join(babi.write(babi.simulate(task, 50, seed=1)) for task in babi.TASKS)
-    assert hashlib.sha256(texts.encode()).hexdigest().startswith("3a3fb452387cf027")
+    assert hashlib.sha256(texts.encode()).hexdigest().startswith("425c12dbf20bf4ef")
 
 
 def test_languages_tell_the_same_stories():
