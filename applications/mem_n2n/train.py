@@ -115,9 +115,9 @@ def notes(by_task):
     scores = ", ".join(f"task {task} {score:.1%}" for task, score in by_task.items())
     return (
         f"The preset was trained on tasks 1, 6 and 15 together (4096 questions each, embedding size 40); held-out accuracy: {scores}. "
-        "The stories are simulated: the sentences and their frequencies are those of the released files; stories of task 2 are about a "
-        "fifth longer. Batches of 32. Task 2: 5120 training questions, 4 linear and 14 further epochs, about the updates of 90 epochs on "
-        "the paper's 1000 questions. Task 15: 1024 training questions, 30 epochs. Settings were chosen on stories of other seeds."
+        "The stories are simulated: the sentences and their frequencies are those of the released files. Batches of 32. "
+        "Task 2: 5120 training questions, 4 linear and 14 further epochs, about the updates of 90 epochs on the paper's 1000 questions. "
+        "Task 15: 1024 training questions, 30 epochs. Settings were chosen on stories of other seeds."
     )
 
 
