@@ -2,4 +2,5 @@
 
 from zoo.environments.commai.terminal import main
 
-main()
+if __name__ == "__main__":
+    main()
