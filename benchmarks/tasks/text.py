@@ -23,10 +23,14 @@ def _unigram_nats(train, test, symbols):
     return float(-np.log(counts / counts.sum())[test[test > 0].ravel()].mean())
 
 
-def _unigram_perplexity(model, train, test):
-    """Of the words of texts and their ends, by their frequencies; `model` writes texts, and has made their ids."""
-    ends = [np.concatenate([ids, np.full((len(ids), 1), model.end)], axis=1) for ids in (train, test)]
-    return float(np.exp(_unigram_nats(*ends, model.end + 1)))
+def _unigram_perplexity(end, train, test):
+    """Of the words of texts and their ends, which have the last id, by their frequencies."""
+    ends = [np.concatenate([ids, np.full((len(ids), 1), end)], axis=1) for ids in (train, test)]
+    return float(np.exp(_unigram_nats(*ends, end + 1)))
+
+
+def _perplexity(model, x, trivial, name="perplexity"):
+    return lambda: ("perplexity", float(model.evaluate(x, verbose=0, return_dict=True)[name]), trivial, False)
 
 
 def _accuracy(model, x, y, trivial):
@@ -172,12 +176,12 @@ def task_sentence_vae():
     model = applications.SentenceVAE(text.learn_vocabulary(lines, max_words=10000))
     x, x_test = model.encode(lines), model.encode(test_lines)
     x, x_test = x[x[:, 0] > 0], x_test[x_test[:, 0] > 0]
-    trivial = _unigram_perplexity(model, x, x_test)
+    trivial = _unigram_perplexity(model.end, x, x_test)
     return Task(
         model,
         # the weight of the divergence rises with the steps, over several epochs
         {"x": x, "batch_size": 32, "epochs": 20},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {
             "sample": lambda: model.sample(8),
             "codes": lambda: model.codes(test_lines[:32]),
@@ -195,11 +199,11 @@ def task_rare_word_translator():
     vocabularies = [text.learn_vocabulary(lines[:size], 3000) for lines in (german, english)]
     model = applications.RareWordTranslator(*vocabularies, text.learn_dictionary(german[:size], english[:size], links[:size]))
     x, x_test = (model.encode(german[rows], english[rows], links[rows]) for rows in (slice(size), slice(-held_out, None)))
-    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
     return Task(
         model,
         {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 3},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"translate": lambda: model.translate(german[-32:])},
     )
 
@@ -209,7 +213,7 @@ def task_large_vocabulary_translator():
     (english, german), (english_test, german_test) = datasets.multi30k("train"), datasets.multi30k("val")
     model = applications.LargeVocabularyTranslator(*(text.learn_vocabulary(lines) for lines in (english, german)))
     x, x_test = model.encode(english, german), model.encode(english_test, german_test)
-    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 3},
@@ -224,11 +228,11 @@ def task_abs():
     sides = [[[getattr(pair, side) for pair in part] for side in ("source", "summary")] for part in (train, test)]
     model = applications.ABS(*(text.learn_vocabulary(lines, min_count=5) for lines in sides[0]))
     x, x_test = (model.encode(*part) for part in sides)
-    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 5},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"summarize": lambda: model.summarize(sides[1][0][:32])},
     )
 
@@ -239,11 +243,11 @@ def task_fusion_translator():
     vocabularies = [text.learn_vocabulary(lines, 10000) for lines in (german, english)]
     model = applications.FusionTranslator(*vocabularies)
     x, x_test = model.encode(german, english), model.encode(german_test, english_test)
-    trivial = _unigram_perplexity(model, x["target"], x_test["target"])
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
     return Task(
         model,
         {"x": x, "epochs": 5},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"translate": lambda: model.translate(german_test[:32])},
     )
 
@@ -256,11 +260,11 @@ def task_larger_context_lm():
     vocabulary = text.learn_vocabulary([sentence.split() for document in documents for sentence in document], 10000)
     model = applications.LargerContextLM(vocabulary)
     x, x_test = model.encode(train), model.encode(test)
-    trivial = _unigram_perplexity(model, x["text"], x_test["text"])
+    trivial = _unigram_perplexity(model.end, x["text"], x_test["text"])
     return Task(
         model,
         {"x": x, "epochs": 3},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"complete": lambda: model.complete(test[:32], seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
     )
 
@@ -275,13 +279,11 @@ def task_multi_task_seq2seq():
     tasks = {"translation": ("english", "german"), "tagging": ("english", "tags")}
     model = applications.MultiTaskSeq2Seq({"english": words["english"]}, writers, tasks, {"tagging": 0.1})
     x, x_test = model.encode("translation", english, german), model.encode("translation", english_test, german_test)
-    end = len(words["german"]) + 2
-    ends = [np.concatenate([rows["target"], np.full((len(rows["target"]), 1), end)], axis=1) for rows in (x, x_test)]
-    trivial = float(np.exp(_unigram_nats(*ends, end + 1)))
+    trivial = _unigram_perplexity(len(words["german"]) + 2, x["target"], x_test["target"])
     return Task(
         model,
         {"x": model.mixed({"translation": (english, german), "tagging": tagged}), "epochs": 5},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity_translation"]), trivial, False),
+        _perplexity(model, x_test, trivial, "perplexity_translation"),
         {"write": lambda: model.write("translation", english_test[:32])},
     )
 

@@ -86,14 +86,8 @@ class LargerContextLM(LanguageModel):
     def _features(self, before, x, training=False):
         return self.writer(before, self._known(x), training=training)
 
-    def _stepper(self, x):
-        write = self.writer.stepper(self._known(x))
-
-        def step(ids, state):
-            features, state = write(ids, state)
-            return self.word_softmax.logits(features), state
-
-        return step, self.writer.zero_state(ops.shape(self._target(x))[0])
+    def _writer_step(self, x):
+        return self.writer.stepper(self._known(x))
 
     def _known(self, x):
         """What the sentences before say, a dict for the writer."""

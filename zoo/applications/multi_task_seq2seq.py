@@ -24,8 +24,7 @@ from keras import layers, ops
 
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Flag, Index, Numbers, Positive, Share, Text, Texts, checked
-from zoo.decoding import beam_search, sample_sequences
-from zoo.families.text_writer import ROWS
+from zoo.families.text_writer import ROWS, WordWriting, ids_of, listed
 from zoo.fields import PaddedField, SharedField
 from zoo.layers.recurrent_decoder import RecurrentDecoder
 from zoo.layers.recurrent_encoder import RecurrentEncoder
@@ -33,9 +32,6 @@ from zoo.layers.word_softmax import WordSoftmax
 from zoo.metrics.perplexity import MeanPerplexity
 from zoo.model import Field, Model
 from zoo.text.mixtures import TaskMixture
-
-# the score of a word that must not be written
-_FORBIDDEN = -1e9
 
 
 class MultiTaskSeq2Seq(Model):
@@ -176,7 +172,7 @@ class MultiTaskSeq2Seq(Model):
         found["source"] = np.tile(np.eye(1, self.source_length, dtype="int32"), (len(sources), 1))
         features = np.zeros((len(sources), self._features), "float32")
         if isinstance(reader, _TextReader):
-            found["source"] = _ids("sources", arguments.texts("sources", sources), reader.vectorization)
+            found["source"] = ids_of("sources", arguments.texts("sources", sources), reader.vectorization)
         else:
             vectors = arguments.numbers("sources", sources, rank=2)
             if vectors.shape[1] != reader.size:
@@ -188,7 +184,7 @@ class MultiTaskSeq2Seq(Model):
             return found
         if len(targets) != len(sources):
             arguments.refuse("targets", f"{len(sources)} texts, one for each of the sources", targets)
-        return {**found, "target": _ids("targets", targets, writer.vectorization)}
+        return {**found, "target": ids_of("targets", targets, writer.vectorization)}
 
     def _number(self, task):
         return list(self.tasks).index(arguments.one_of("task", task, tuple(self.tasks)))
@@ -272,9 +268,8 @@ class MultiTaskSeq2Seq(Model):
         run = self._graph(("write", task, beams, length_power, unknown), search)
         found, scores = autodiff.in_batches(run, self._columns(task, sources), batch_size)
         if n_best is None:
-            return writer.texts(found[:, 0])
-        texts = [writer.texts(row[:n_best]) for row in found]
-        return [[(one, float(score)) for one, score in zip(*pair)] for pair in zip(texts, scores)]
+            return writer._texts(found[:, 0])
+        return listed(writer._texts(found[:, :n_best].reshape(-1, found.shape[-1])), scores, n_best)
 
     @checked
     def sample(
@@ -296,7 +291,7 @@ class MultiTaskSeq2Seq(Model):
             return writer.draw(self._state(number, *columns), self.seed_generator, **options)
 
         run = self._graph(("sample", task, *options.values()), draw)
-        return writer.texts(autodiff.in_batches(run, self._columns(task, sources), ROWS)[0])
+        return writer._texts(autodiff.in_batches(run, self._columns(task, sources), ROWS)[0])
 
     def signatures(self):
         """A signature for each task by its name, from strings or features to texts, by a beam of 5; `serve` is that of the reference task,
@@ -311,7 +306,7 @@ class MultiTaskSeq2Seq(Model):
         def write(source):
             read = reader(ops.cast(reader.vectorization(source), "int32")) if is_text else reader(source)
             found, scores = writer.search(read, 5, 1.0, False)
-            return {"text": writer.named(found[:, 0]), "log_likelihood": scores[:, 0]}
+            return {"text": writer._named(found[:, 0]), "log_likelihood": scores[:, 0]}
 
         return write, [Field("source", (), "string") if is_text else Field("source", (reader.size,))]
 
@@ -394,14 +389,14 @@ class _FeatureReader(layers.Layer):
         return [layer(features[:, : self.size]) for layer in self.dense]
 
 
-class _Writer(layers.Layer):
+class _Writer(WordWriting, layers.Layer):
     """Stacked LSTMs that write words of one vocabulary."""
 
     def __init__(self, words, length, sizes, **kwargs):
         super().__init__(**kwargs)
-        self.vectorization, self.length, self.end = text.word_vectorization(words, length), length, len(words) + 2
+        self.vectorization, self.length = text.word_vectorization(words, length), length
+        self._set_words(words)
         self.symbols = self.end + 1
-        self._words, self._names = np.array(["", "<unknown>", *words, ""], object), text.name_lookup(["<unknown>", *words])
         self.decoder = RecurrentDecoder(self.symbols, readout=None, **sizes, name="decoder")
         self.word_softmax = WordSoftmax(self.symbols, self.decoder.width, name="word_softmax")
         self.built = True
@@ -418,41 +413,16 @@ class _Writer(layers.Layer):
 
     def search(self, state, beams, length_power, unknown):
         """Ids `(batch, beams, length + 1)` and log-probabilities of the best texts."""
-        may = None if unknown else np.arange(self.symbols) != text.UNKNOWN
-        options = {"allowed": may, "length_power": length_power, "closed": True}
-        return beam_search(self._step, state, self._starts(state), self.length + 1, beams, self.end, **options)
+        return self._found((self._step, state), state[0], self.length + 1, beams, length_power, unknown)
 
     def draw(self, state, seed, **options):
         """Ids `(batch, length)` of random texts."""
-
-        def known(ids, state):
-            scores, state = self._step(ids, state)
-            return ops.where(ops.arange(self.symbols) == text.UNKNOWN, _FORBIDDEN, scores), state
-
-        return sample_sequences(known, state, self._starts(state), self.length, seed, end=self.end, **options)
-
-    def _starts(self, state):
-        return ops.full((ops.shape(state[0])[0],), self.end, "int32")
-
-    def texts(self, ids):
-        """Strings of ids."""
-        return [" ".join(word for word in self._words[row] if word) for row in ids]
-
-    def named(self, ids):
-        """The same in the graph."""
-        return text.joined(self._names(ops.where(ids == self.end, 0, ids)))
+        return self._random((self._step, state), state[0], self.length, seed, **options)
 
 
 def _known(ids, symbols):
     """Ids of which those that a vocabulary lacks, and another task's has, are the unknown word."""
     return ops.where(ids < symbols, ids, text.UNKNOWN)
-
-
-def _ids(name, texts, vectorization):
-    ids = ops.convert_to_numpy(vectorization(texts)).astype("int32")
-    if not ids[:, 0].all():
-        arguments.refuse(name, "texts that have a word each", list(texts))
-    return ids
 
 
 def _checked_tasks(readers, writers, tasks, ratios):

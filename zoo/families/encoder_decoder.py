@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Flag, Index, Positive, Share, Texts, checked
-from zoo.families.text_writer import ROWS, TextWriter
+from zoo.families.text_writer import ROWS, TextWriter, listed
 from zoo.fields import PaddedField
 from zoo.layers.recurrent_decoder import RecurrentDecoder
 from zoo.layers.recurrent_encoder import RecurrentEncoder
@@ -228,8 +228,7 @@ class EncoderDecoder(TextWriter):
         if n_best is None:
             return finished(found[:, 0], sources)
         texts = finished(found[:, :n_best].reshape(-1, found.shape[-1]), [source for source in sources for _ in range(n_best)])
-        rows = [texts[i : i + n_best] for i in range(0, len(texts), n_best)]
-        return [[(one, float(score)) for one, score in zip(*pair)] for pair in zip(rows, scores)]
+        return listed(texts, scores, n_best)
 
     def _search(self, source, beams=1, length_power=0.0, unknown=False):
         """Ids `(batch, beams, target_length + 1)` and log-probabilities `(batch, beams)`."""

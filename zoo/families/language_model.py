@@ -20,7 +20,7 @@ class LanguageModel(TextWriter):
     """Ids of the words of a text `(batch, any)` -> its log-probability, `(batch,)` nats; `fit(encode(texts))`.
 
     Arrays may be shorter than `length`, which cuts texts. A method sets `length`, calls `_build`, and may override `_features` and
-    `_stepper`, which have to be one function.
+    `_writer_step` or `_stepper`, which have to be one function.
     """
 
     def _build(self, symbols, vectorization, writer, output=None):
@@ -48,13 +48,17 @@ class LanguageModel(TextWriter):
 
     def _stepper(self, x):
         """`step` and state of a search, with logits as scores; the texts of `x` say how many there are."""
-        write = self.writer.stepper()
+        write = self._writer_step(x)
 
         def step(ids, state):
             features, state = write(ids, state)
             return self.word_softmax.logits(features), state
 
         return step, self.writer.zero_state(ops.shape(self._target(x))[0])
+
+    def _writer_step(self, x):
+        """The writer's step, which gives features."""
+        return self.writer.stepper()
 
     # --- what goes in ---
 
