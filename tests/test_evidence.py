@@ -1,6 +1,9 @@
-"""Verdicts, the command line of recipes, and what `publish` writes."""
+"""Verdicts, the command line of recipes, jobs that are done once, and what `publish` writes."""
 
 import json
+import subprocess
+import sys
+from functools import partial
 
 import keras
 import numpy as np
@@ -9,6 +12,7 @@ from scipy import stats
 
 from zoo import evidence, presets
 from zoo.evidence import Choice, Claim
+from zoo.evidence.jobs import folder
 from zoo.evidence.settings import differences, sentences
 from zoo.plots.figure import new_figure
 
@@ -141,3 +145,77 @@ def test_renew_judges_stored_values_anew(toy, tmp_path):
     evidence.renew(args.out)
     presets.verify(args.out)
     assert {file.name: file.read_bytes() for file in args.out.iterdir()} == before
+
+
+def asked(tmp_path):
+    args = evidence.arguments("A recipe.", "toy_data", [])
+    args.jobs = tmp_path / "jobs"
+    return args
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    done = []
+
+    def job(name):
+        done.append(name)
+        if name == "third" and done.count(name) == 1:
+            raise KeyboardInterrupt
+        return {"value": np.float32(len(name)), "rows": [1, 2.5]}
+
+    jobs = {name: partial(job, name) for name in ("first", "second", "third")}
+    with pytest.raises(KeyboardInterrupt):
+        evidence.finished(asked(tmp_path), "arm", jobs)
+    found = evidence.finished(asked(tmp_path), "arm", jobs)
+    assert done == ["first", "second", "third", "third"]
+    assert found == {name: {"value": float(len(name)), "rows": [1, 2.5]} for name in jobs}
+    # jobs of another title are others
+    evidence.finished(asked(tmp_path), "arm 2", {"first": partial(job, "first")})
+    assert done[4:] == ["first"]
+
+
+def test_processes_share_jobs(tmp_path):
+    code = f"""
+import sys, time, pathlib
+from zoo import evidence
+args = evidence.arguments("A recipe.", "toy_data", [])
+args.jobs = pathlib.Path({str(tmp_path)!r}) / "jobs"
+def job(i):
+    time.sleep(0.2)
+    with open({str(tmp_path / "done")!r}, "a") as file:
+        file.write(f"{{i}}\\n")
+    return i
+assert evidence.finished(args, "arm", {{str(i): lambda i=i: job(i) for i in range(8)}}) == {{str(i): i for i in range(8)}}
+"""
+    others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [other.wait() for other in others] == [0, 0]
+    assert sorted((tmp_path / "done").read_text().split()) == [str(i) for i in range(8)]
+
+
+def test_jobs_of_a_process_that_died_are_done_again(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    args = asked(tmp_path)
+    evidence.finished(args, "arm", {"first": lambda: 1})
+    file = next(args.jobs.glob("*.json"))
+    file.unlink()
+    file.with_suffix(".claim").write_text(str(dead.pid))
+    assert evidence.finished(args, "arm", {"first": lambda: 2}) == {"first": 2}
+
+
+def test_what_other_processes_did_counts_as_time_of_the_run(tmp_path):
+    args = asked(tmp_path)
+    evidence.finished(args, "arm", {"first": lambda: 1})
+    assert args.job_seconds == 0
+    file = next(args.jobs.glob("*.json"))
+    file.write_text(json.dumps({"value": 1, "processor_seconds": 7.5, "process": "another"}))
+    evidence.finished(args, "arm", {"first": lambda: 2})
+    assert args.job_seconds == 7.5
+
+
+def test_another_text_of_a_recipe_has_other_jobs(tmp_path):
+    recipe = tmp_path / "train.py"
+    folders = []
+    for words in ("one", "two"):
+        recipe.write_text(words)
+        folders.append(folder(tmp_path, "toy_data", recipe))
+    assert folders[0] != folders[1] and folders[0].parent == tmp_path / "runs" / "jobs"

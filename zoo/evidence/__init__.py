@@ -7,6 +7,7 @@ from zoo.evidence.claim import Claim as Claim
 from zoo.evidence.claim import ahead as ahead
 from zoo.evidence.claim import count as count
 from zoo.evidence.claim import summary as summary
+from zoo.evidence.jobs import finished as finished
 from zoo.evidence.judge import Judge as Judge
 from zoo.evidence.judge import mnist_judge as mnist_judge
 from zoo.evidence.recipe import arguments as arguments

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from zoo.evidence import jobs
 from zoo.evidence.card import card
 from zoo.evidence.claim import Choice, Claim, ahead, summary
 from zoo.evidence.settings import arguments as changed_arguments
@@ -26,7 +27,8 @@ def arguments(description: str, preset: str, argv: Sequence[str] | None = None, 
         seeds: how many by default: five, ten where an arm takes seconds, three where it takes minutes.
 
     Returns:
-        A namespace with `quick`, `seeds` (a list of ints), `out` (a folder) and `started` (a time).
+        A namespace with `quick`, `seeds` (a list of ints), `out` (a folder) and `started` (a time); and, for `finished`, `jobs` (a folder)
+        and `job_seconds`, the processor time of jobs that other processes did.
     """
     parser = argparse.ArgumentParser(description=description.strip().splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the same path in under a minute; writes to runs/, proves nothing")
@@ -38,6 +40,7 @@ def arguments(description: str, preset: str, argv: Sequence[str] | None = None, 
     root = Path(__file__).parent.parent.parent
     args.out = args.out or (root / "runs" / preset if args.quick else root / "saved_models" / preset)
     args.seeds = list(range(1 if args.quick else args.seeds))
+    args.jobs, args.job_seconds = jobs.folder(root, preset, Path(sys.argv[0]), args.quick), 0.0
     args.started = time.time()
     return args
 
@@ -76,9 +79,9 @@ def publish(
         "data": data,
         "notes": notes,
         "quick": args.quick,
-        "seconds": round(time.time() - args.started),
+        "seconds": round(time.time() - args.started + args.job_seconds),
         # what the run takes on a machine with other work, too
-        "processor_seconds": round(time.process_time()),
+        "processor_seconds": round(time.process_time() + args.job_seconds),
         "command": f"python {recipe.parent.parent.name}/{recipe.parent.name}/{recipe.name}",
         "backend": f"{keras.backend.backend()}, Keras {keras.__version__}",
     }
