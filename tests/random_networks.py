@@ -104,3 +104,12 @@ def random_network(seed, kinds, size=7):
         if variable.name in ("gamma", "moving_variance"):
             variable.assign(rng.uniform(0.5, 2.0, variable.shape))
     return model
+
+
+def randomized(model, scale=0.7, seed=1):
+    """`model` with random floats for weights, also for those that start at zero."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if "float" in weight.dtype and weight.shape:
+            weight.assign(scale * rng.normal(size=weight.shape).astype("float32"))
+    return model

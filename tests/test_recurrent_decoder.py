@@ -74,6 +74,7 @@ CONFIGS = [
     {"num_layers": 2, "cell": "gru", "readout": None},
     {"memory_dim": 6, "num_layers": 2},
     {"memory_dim": 4, "attention": "dot", "readout": None, "constant_dim": 3},
+    {"memory_dim": 4, "readout": "linear", "readout_dim": 7, "num_layers": 2},
     {"memory_dim": 6, "feed_context": True, "readout": "maxout", "cell": "gru", "constant_dim": 3},
     {"memory_dim": 6, "feed_context": True, "num_layers": 2, "attention": "general"},
 ]
@@ -104,6 +105,22 @@ def test_steps_are_what_call_gives_at_once(config):
     for place in range(5):
         found, state = step(ops.repeat(ops.convert_to_tensor(ids[:, place]), 3, axis=0), state)
         np.testing.assert_allclose(found, np.repeat(numpy(features)[:, place], 3, axis=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_is_read_is_read_step_by_step(config):
+    """Features at the words, and the states behind the last of them."""
+    decoder, given, state, ids = case(config)
+    ids[ids == 0], ids[0, 3:] = 1, 0
+    features, states = autodiff.compiled(lambda ids, *state: decoder.read(ids, list(state), **given), decoder)(ids, *state)
+    for row, length in enumerate((3, 5)):
+        step = decoder.stepper(**{name: ops.convert_to_tensor(value[row : row + 1]) for name, value in given.items()})
+        moved = [ops.convert_to_tensor(part[row : row + 1]) for part in state]
+        for place in range(length):
+            found, moved = step(ops.convert_to_tensor(ids[row : row + 1, place]), moved)
+            np.testing.assert_allclose(found[0], numpy(features)[row, place], rtol=1e-4, atol=1e-5)
+        for one, other in zip(moved, states):
+            np.testing.assert_allclose(one[0], other[row], rtol=1e-4, atol=1e-5)
 
 
 def test_feeding_is_the_equation():

@@ -1,4 +1,4 @@
-"""The command `zoo`: list, info, train, tune, export, serve, demo. `list` and `info` import no backend and answer at once."""
+"""The command `zoo`: list, info, train, tune, export, serve, chat, demo. `list` and `info` import no backend and answer at once."""
 
 import argparse
 import json
@@ -100,6 +100,10 @@ def _parser():
     sub.add_argument(
         "--grpc-port", type=_count_from(0, 65535), help="also answer TensorFlow Serving's gRPC there, 0 for a free port (default: no gRPC)"
     )
+
+    sub = command(_chat, "chat", "talk with a preset that answers, until an empty line")
+    sub.add_argument("preset", help="as of export")
+    sub.add_argument("--beams", type=_count_from(1), default=5, help="replies that are followed at once (default: 5)")
 
     sub = command(_demo, "demo", "segment a microscopy image, fine-tune, search, export, serve and query: the whole way")
     sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for its files (default: demo)")
@@ -247,7 +251,7 @@ def _count(number):
     return str(number)
 
 
-# --- train, tune, export, serve, demo ---
+# --- train, tune, export, serve, chat, demo ---
 
 
 def _train(args):
@@ -296,6 +300,16 @@ def _export(args):
     folder = serving.export(model, args.path)
     print(f"{name} exported to {folder}; signatures: {', '.join(serving.load(folder).signatures)}")
     print(f"zoo serve {args.path}")
+
+
+def _chat(args):
+    name = _preset_of(args.preset)
+    folder = presets.resolve(name)
+    _be_quiet()
+    model = presets.load(folder)
+    if not hasattr(model, "chat"):
+        raise ValueError(f"`preset` must be one that answers (zoo list --task dialogue). Received: {name!r}")
+    model.chat(beams=args.beams)
 
 
 def _preset_of(text):

@@ -47,6 +47,7 @@ PARTS = {
     "zoo.layers.spatial_lstm": ("SpatialLSTM",),
     "zoo.layers.stochastic_pooling": ("StochasticPooling2D",),
     "zoo.layers.symbol_dropout": ("SymbolDropout",),
+    "zoo.layers.word_writer": ("WordWriter",),
     "zoo.layers.winner_take_all": ("KSparse", "LifetimeSparsity", "SpatialSparsity"),
     "zoo.layers.word_prediction": ("HierarchicalSoftmax", "NegativeSampling"),
     "zoo.layers.word_softmax": ("WordSoftmax",),
@@ -59,6 +60,7 @@ PARTS = {
     "zoo.optimizers.momentum_adagrad": ("MomentumAdagrad",),
     "zoo.optimizers.rows": ("RowAdadelta", "RowAdagrad", "RowAdam"),
     "zoo.text.characters": ("lower_case",),
+    "zoo.text.turns": ("LastTurns",),
     "zoo.text.words": ("FirstWords", "separate_words"),
     "zoo.trunks.network": ("Whole",),
 }

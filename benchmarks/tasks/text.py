@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tasks import SEED, Task, majority
-from zoo import applications, datasets, text
+from zoo import applications, datasets, evidence, text
 
 
 def _shuffled(*columns, seed=SEED):
@@ -286,6 +286,34 @@ def task_multi_task_seq2seq():
         _perplexity(model, x_test, trivial, "perplexity_translation"),
         {"write": lambda: model.write("translation", english_test[:32])},
     )
+
+
+def _chat_task(model, longest=30):
+    """Perplexity of a word of replies of chats; the trivial guess has the words' frequencies."""
+    parts = (("train", 60000), ("validation", 1000))
+    (turns, replies), (turns_test, replies_test) = (evidence.chat_exchanges(part, n, model.turns, longest) for part, n in parts)
+    x, x_test = model.encode(turns, replies), model.encode(turns_test, replies_test)
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
+    return Task(
+        model,
+        {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 2},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"respond": lambda: model.respond(turns_test[:32])},
+    )
+
+
+def _chat_words():
+    return text.learn_vocabulary([turn for chat in datasets.chitchat("train") for turn in chat], 10000)
+
+
+def task_neural_conversational_model():
+    """Chats, of 10,000 words."""
+    return _chat_task(applications.NeuralConversationalModel(_chat_words()))
+
+
+def task_mmi_conversational_model():
+    """Chats, of 10,000 words; the network that answers alone."""
+    return _chat_task(applications.MMIConversationalModel(_chat_words()))
 
 
 def task_skip_thoughts():

@@ -37,8 +37,10 @@ from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.made import MADE as MADE
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
+from zoo.applications.mmi_conversational_model import MMIConversationalModel as MMIConversationalModel
 from zoo.applications.multi_task_seq2seq import MultiTaskSeq2Seq as MultiTaskSeq2Seq
 from zoo.applications.natural_pre_images import NaturalPreImages as NaturalPreImages
+from zoo.applications.neural_conversational_model import NeuralConversationalModel as NeuralConversationalModel
 from zoo.applications.neural_style import NeuralStyle as NeuralStyle
 from zoo.applications.paragraph_vectors import ParagraphVectors as ParagraphVectors
 from zoo.applications.prioritized_dqn import PrioritizedDQN as PrioritizedDQN

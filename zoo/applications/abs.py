@@ -25,10 +25,10 @@ from typing import Literal
 import keras
 import numpy as np
 from keras import layers, ops
-from scipy.optimize import differential_evolution
 
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Count, Flag, Index, Positive, Texts, checked
+from zoo.decoding import rank_weights
 from zoo.families.encoder_decoder import ROWS, EncoderDecoder
 from zoo.layers.attention import Attention
 from zoo.layers.word_softmax import WordSoftmax
@@ -552,20 +552,6 @@ def _best_weights(lists, start, length_power, bound, seed):
     Returns:
         Float32 array `(5,)`.
     """
-    lists, start = [list(row.values()) for row in lists if row], np.asarray(start, "float32")
-    if not lists:
-        return start
-    most = max(map(len, lists))
-    features, scores = np.zeros((len(lists), most, len(start))), np.zeros((len(lists), most))
-    out = np.full((len(lists), most), -np.inf)
-    for i, row in enumerate(lists):
-        for j, (found, score, size) in enumerate(row):
-            features[i, j], scores[i, j], out[i, j] = found / size**length_power, score, 0.0
-    rows, base = np.arange(len(lists)), start[0] * features[..., 0] + out
-
-    def loss(weights):
-        return -scores[rows, np.argmax(base + features[..., 1:] @ weights, axis=1)].mean()
-
-    limits, options = [(-bound, bound)] * (len(start) - 1), {"popsize": 10, "maxiter": 60, "polish": False}
-    found = differential_evolution(loss, limits, x0=np.clip(start[1:], -bound, bound), rng=np.random.default_rng(seed), **options)
-    return np.array([start[0], *found.x], "float32")
+    rows = [list(row.values()) for row in lists if row]
+    features = [np.stack([found / size**length_power for found, _, size in row]) for row in rows]
+    return rank_weights(features, [np.array([score for _, score, _ in row]) for row in rows], start, bound=bound, seed=seed)

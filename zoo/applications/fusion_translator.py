@@ -28,8 +28,10 @@ from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Callbacks, Count, Flag, Numbers, Positive, Share, Texts, Verbose, checked
 from zoo.decoding import fused
 from zoo.families.encoder_decoder import ROWS, Translator
-from zoo.layers.recurrent_decoder import RecurrentDecoder, maxout
+from zoo.families.part_training import PartTraining
+from zoo.layers.recurrent_decoder import maxout
 from zoo.layers.word_softmax import WordSoftmax
+from zoo.layers.word_writer import WordWriter
 from zoo.metrics.text_overlap import bleu
 
 FUSIONS = ("none", "shallow", "deep")
@@ -85,7 +87,7 @@ class FusionTranslator(Translator):
             decoder={"cell": "gru", "attention": attention, "feed_context": True, "readout": "maxout", "dropout": dropout},
         )
         symbols = self.end + 1
-        self.language_model = _LanguageModel(symbols, embedding_size, lm_units, dropout, name="language_model")
+        self.language_model = WordWriter(symbols, embedding_size, lm_units, dropout, name="language_model")
         self.deep_output = _DeepOutput(symbols, self.decoder.dense.kernel.shape[0], units, lm_units, dropout, name="deep_output")
         self.shallow_weight = self.add_weight((), keras.initializers.Constant(0.1), trainable=False, name="shallow_weight")
         self.language_model.trainable = self.deep_output.trainable = False
@@ -156,7 +158,7 @@ class FusionTranslator(Translator):
         """
         ids = text.trimmed(self._ids("texts", texts, self.target_vectorization))
         options = {"batch_size": batch_size, "epochs": epochs, "callbacks": callbacks, "verbose": verbose}
-        part = _Part(self, lambda x, training: self.language_model.nats(x, self.end, training), "language_model")
+        part = PartTraining(self, lambda x, training: self.language_model.nats(x, self.end, training), "language_model")
         return part.learn(learning_rate, ids, validation_split=validation_split, **options)
 
     @checked
@@ -189,7 +191,7 @@ class FusionTranslator(Translator):
         x = {name: text.trimmed(ids) for name, ids in self.encode(sources, targets).items()}
         self.deep_output.start_from(self.decoder.dense, self.word_softmax)
         options = {"batch_size": batch_size, "epochs": epochs, "callbacks": callbacks, "verbose": verbose}
-        return _Part(self, lambda x, training: self._fused_nats(x, training)[0], "deep_output").learn(learning_rate, x, **options)
+        return PartTraining(self, lambda x, training: self._fused_nats(x, training)[0], "deep_output").learn(learning_rate, x, **options)
 
     @checked
     def tune(
@@ -310,27 +312,6 @@ class FusionTranslator(Translator):
         return -autodiff.in_batches(run, [self._ids("texts", texts, self.target_vectorization)], batch_size)[0].sum(axis=1)
 
 
-class _LanguageModel(layers.Layer):
-    """An LSTM over the words of the target language, and its softmax."""
-
-    def __init__(self, symbols, embedding_size, units, dropout, **kwargs):
-        super().__init__(**kwargs)
-        self.writer = RecurrentDecoder(symbols, embedding_size, units, readout=None, dropout=dropout, name="writer")
-        self.word_softmax = WordSoftmax(symbols, units, name="word_softmax")
-        self.built = True
-
-    def nats(self, ids, end, training=False):
-        """Minus the log-probabilities of the words and the end `(batch, length + 1)`."""
-        ids = ops.cast(ids, "int32")
-        before = ops.pad(ids, ((0, 0), (1, 0)), constant_values=end)
-        return self.word_softmax(self.writer(before, training=training)[0], text.with_end(ids, end), training=training)
-
-    def step(self, ids, state):
-        """Logits of the next word, and the state."""
-        features, state = self.writer.stepper()(ids, state)
-        return self.word_softmax.logits(features), state
-
-
 class _DeepOutput(layers.Layer):
     """Maxout of what the translator and, through a gate, the language model know; and a softmax (section 4.2)."""
 
@@ -365,34 +346,3 @@ class _DeepOutput(layers.Layer):
     def call(self, parts, heard, targets, training=False):
         """Minus the log-probabilities of targets."""
         return self.word_softmax(self._features(parts, heard, training), targets, training=training)
-
-
-class _Part(keras.Model):
-    """A layer of the translator that learns by a loss of its own; everything else stays as it is."""
-
-    def __init__(self, whole, nats, layer):
-        super().__init__(name=f"{layer}_training")
-        self.whole, self.nats, self.layer = whole, nats, layer
-        self.built = True
-
-    def learn(self, learning_rate, x, **options):
-        """Train with Adam; gives the `History`."""
-        parts = [layer for layer in self.whole.layers if layer.trainable]
-        mine = getattr(self.whole, self.layer)
-        try:
-            for layer in parts:
-                layer.trainable = False
-            mine.trainable = True
-            self.compile(keras.optimizers.Adam(learning_rate, global_clipnorm=1.0))
-            return self.fit(x, **options)
-        finally:
-            mine.trainable = False
-            for layer in parts:
-                layer.trainable = True
-
-    def call(self, x, training=False):
-        return self.nats(x, training)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        words = ops.sum(ops.cast(y_pred > 0, "float32"))
-        return autodiff.per_replica(ops.sum(y_pred) / ops.maximum(words, 1.0))

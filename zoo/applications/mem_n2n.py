@@ -391,10 +391,7 @@ class MemN2N(Model):
 
     def _sentence_ids(self, sentence):
         """Ids of a sentence, padded."""
-        if self.unknown is not None:
-            known = {word: self._ids.get(word, self._ids[self.unknown]) for word in babi.tokenize(sentence)}
-            return babi.encode_sentence(sentence, known, self.sentence_length)
-        return babi.encode_sentence(sentence, self._ids, self.sentence_length)
+        return babi.encode_sentence(sentence, self._ids, self.sentence_length, self.unknown)
 
     def _encode_text(self, story, question):
         self._require("qa", "answer and attention")

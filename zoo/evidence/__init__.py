@@ -1,6 +1,11 @@
 """Evidence: the paper's claim, re-run. Recipes collect `Claim`s and `publish` a preset with its card."""
 
 from zoo.evidence.card import card as card
+from zoo.evidence.chats import CHATS as CHATS
+from zoo.evidence.chats import chat_exchanges as chat_exchanges
+from zoo.evidence.chats import first_share as first_share
+from zoo.evidence.chats import right_before as right_before
+from zoo.evidence.chats import with_distractors as with_distractors
 from zoo.evidence.claim import VERDICTS as VERDICTS
 from zoo.evidence.claim import Choice as Choice
 from zoo.evidence.claim import Claim as Claim

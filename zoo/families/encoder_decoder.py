@@ -6,7 +6,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, text
-from zoo.arguments import Amount, Count, Flag, Index, Positive, Share, Texts, checked
+from zoo.arguments import Amount, Count, Flag, Index, Positive, Sentences, Share, Texts, checked
 from zoo.families.text_writer import ROWS, TextWriter, listed
 from zoo.fields import PaddedField
 from zoo.layers.recurrent_decoder import RecurrentDecoder
@@ -22,7 +22,8 @@ class EncoderDecoder(TextWriter):
 
     A method gives its constructor's arguments to `_build`, and may override `_features` and `_stepper`, which have to be one function. One
     that writes symbols which are no words of texts overrides `_symbols`, `_most_places` and `_finished`. One with a network of its own
-    calls `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well.
+    calls `_build_words`, makes its `word_softmax`, and overrides `_read` and `_attends` as well. One whose sources are lists of strings
+    overrides `_reading`, or `_source_ids`, and `_source_texts`.
     """
 
     # the constructor's argument that `alignment` names where there is no attention
@@ -44,9 +45,25 @@ class EncoderDecoder(TextWriter):
         for name in ("source_length", "target_length"):
             arguments.count(name, getattr(self, name))
         read, written = self._symbols()
-        self.source_vectorization = text.word_vectorization(read, self.source_length)
+        self.source_vectorization = self._reading(read)
         self.target_vectorization = text.word_vectorization(written, self.target_length)
         self._set_words(written)
+
+    def _reading(self, words):
+        """The layer from sources to ids."""
+        return text.word_vectorization(words, self.source_length)
+
+    def _source_ids(self, texts):
+        """Ids of sources, strings."""
+        return self.source_vectorization(texts)
+
+    def _source_texts(self, sources):
+        """Strings, of what verbs are given."""
+        return arguments.texts("sources", sources)
+
+    def _looked_at(self, source):
+        """What attention looks at, of ids of sources."""
+        return source
 
     def _symbols(self):
         """What is read and what is written, two lists: words."""
@@ -79,10 +96,13 @@ class EncoderDecoder(TextWriter):
 
     def _nats(self, x, training=False):
         """Minus the log-probabilities of the words and the end `(batch, length + 1)`, and what was attended to."""
+        return self._nats_after(self._read(x["source"], training), x, training)
+
+    def _nats_after(self, read, x, training=False):
         target = ops.cast(x["target"], "int32")
         words = text.with_end(target, self.end)
         before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
-        features, weights = self._features(before, self._read(x["source"], training), training)
+        features, weights = self._features(before, read, training)
         return self._word_losses(features, words, x, training), weights
 
     def _word_losses(self, features, words, x, training):
@@ -134,7 +154,7 @@ class EncoderDecoder(TextWriter):
         }
 
     @checked
-    def encode(self, sources: Texts, targets: Texts | None = None) -> dict:
+    def encode(self, sources: Sentences, targets: Texts | None = None) -> dict:
         """The ids that `fit`, `evaluate` and `predict` take.
 
         Args:
@@ -147,7 +167,7 @@ class EncoderDecoder(TextWriter):
         Raises:
             ValueError: if there are not as many targets as sources, or a text has no word.
         """
-        found = {"source": self._ids("sources", sources, self.source_vectorization)}
+        found = {"source": self._ids("sources", self._source_texts(sources), self._source_ids)}
         if targets is None:
             return found
         if len(targets) != len(sources):
@@ -157,14 +177,14 @@ class EncoderDecoder(TextWriter):
     # --- use ---
 
     @checked
-    def log_likelihood(self, sources: Texts, targets: Texts, batch_size: Count = ROWS) -> np.ndarray:
+    def log_likelihood(self, sources: Sentences, targets: Texts, batch_size: Count = ROWS) -> np.ndarray:
         """Log-probabilities of targets given their sources, in nats: float32 array `(texts,)`. Unknown words count as one."""
         x = self.encode(sources, targets)
         run = self._graph("log_likelihood", lambda source, target: self({"source": source, "target": target}))
         return autodiff.in_batches(run, [x["source"], x["target"]], batch_size)[0]
 
     @checked
-    def alignment(self, sources: Texts, targets: Texts, batch_size: Count = ROWS) -> list:
+    def alignment(self, sources: Sentences, targets: Texts, batch_size: Count = ROWS) -> list:
         """Where the decoder looks in each source while it writes each word of the target.
 
         Args:
@@ -183,13 +203,13 @@ class EncoderDecoder(TextWriter):
         x = self.encode(sources, targets)
         run = self._graph("alignment", lambda source, target: self._nats({"source": source, "target": target})[1])
         weights = autodiff.in_batches(run, [x["source"], x["target"]], batch_size)[0]
-        sizes = [np.count_nonzero(x[name], axis=1) for name in ("target", "source")]
+        sizes = [np.count_nonzero(ids, axis=1) for ids in (x["target"], self._looked_at(x["source"]))]
         return [row[: m + 1, :n] for row, m, n in zip(weights, *sizes)]
 
     @checked
     def sample(
         self,
-        sources: Texts,
+        sources: Sentences,
         temperature: Positive = 1.0,
         top_k: Count | None = None,
         top_p: Share | None = None,
@@ -247,7 +267,7 @@ class EncoderDecoder(TextWriter):
     def signatures(self):
         """`serve` takes strings and writes, by a beam of 5; `score` takes ids of both texts, as `call`."""
         return {
-            "serve": (lambda source: self._serve_text(self.source_vectorization(source)), [Field("source", (), "string")]),
+            "serve": (lambda source: self._serve_text(self._source_ids(source)), [Field("source", (), "string")]),
             "score": (self._serve, self.input_fields()),
         }
 

@@ -62,9 +62,9 @@ class WordWriting:
 
 
 def ids_of(name, texts, vectorization):
-    """Ids of texts, refused by this name where one has no word."""
+    """Ids of texts, refused by this name where one, or its last part, has no word."""
     ids = ops.convert_to_numpy(vectorization(texts)).astype("int32")
-    if not ids[:, 0].all():
+    if not ids.reshape(len(ids), -1, ids.shape[-1])[:, -1, 0].all():
         arguments.refuse(name, "texts that have a word each", list(texts))
     return ids
 

@@ -54,3 +54,4 @@ from zoo.layers.word_prediction import HierarchicalSoftmax as HierarchicalSoftma
 from zoo.layers.word_prediction import NegativeSampling as NegativeSampling
 from zoo.layers.word_prediction import UnigramSampler as UnigramSampler
 from zoo.layers.word_softmax import WordSoftmax as WordSoftmax
+from zoo.layers.word_writer import WordWriter as WordWriter

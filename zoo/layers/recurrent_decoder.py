@@ -8,7 +8,7 @@ from zoo.layers.attention import SCORINGS, Attention
 from zoo.layers.recurrent_encoder import CELLS
 from zoo.layers.rows import RowEmbedding
 
-READOUTS = ("tanh", "maxout")
+READOUTS = ("tanh", "maxout", "linear")
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -31,8 +31,9 @@ class RecurrentDecoder(layers.Layer):
         attention: how it is scored, see `zoo.layers.Attention`.
         feed_context: whether the first layer reads the context.
         readout: of what the features are made: `None`: the state of the last layer alone, unless there is a context behind it; `"tanh"`:
-            tanh of a dense layer of state and context; `"maxout"`: the larger numbers of pairs of a dense layer of state, symbol and
-            context.
+            tanh of a dense layer of state and context; `"linear"`: the same without tanh; `"maxout"`: the larger numbers of pairs of a
+            dense layer of state, symbol and context.
+        readout_dim: length of the features of a readout; `None` for `units`.
         constant_dim: length of a vector that every step reads beside its symbol; 0 for none.
         dropout: rate on what each layer reads, and on the features.
         **kwargs: of `keras.layers.Layer`.
@@ -54,6 +55,7 @@ class RecurrentDecoder(layers.Layer):
         readout="tanh",
         constant_dim=0,
         dropout=0.0,
+        readout_dim=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -65,11 +67,13 @@ class RecurrentDecoder(layers.Layer):
         arguments.one_of("cell", cell, tuple(CELLS))
         arguments.one_of("attention", attention, SCORINGS)
         arguments.one_of("readout", readout, (None, *READOUTS))
+        if readout_dim is not None:
+            arguments.count("readout_dim", readout_dim)
         if feed_context and not memory_dim:
             raise ValueError(f"`memory_dim` must be above 0 to feed a context. Received: {memory_dim}")
         self.symbols, self.embedding_size, self.units, self.num_layers, self.cell = symbols, embedding_size, units, num_layers, cell
         self.memory_dim, self.attention, self.feed_context, self.readout = memory_dim, attention, feed_context, readout
-        self.constant_dim, self.dropout = constant_dim, dropout
+        self.constant_dim, self.dropout, self.readout_dim = constant_dim, dropout, readout_dim
         self.embedding = RowEmbedding(symbols, embedding_size, name="embedding")
         self.embedding.build((None, None))
         self.drop = layers.Dropout(dropout)
@@ -85,7 +89,7 @@ class RecurrentDecoder(layers.Layer):
         """The layer of the readout."""
         if self.readout is None:
             return None
-        width, size = (width, self.units) if self.readout == "tanh" else (width + inputs, 2 * self.units)
+        width, size = (width + inputs, 2 * self.width) if self.readout == "maxout" else (width, self.width)
         dense = layers.Dense(size, activation="tanh" if self.readout == "tanh" else None, dtype=self.dtype_policy, name="readout")
         dense.build((None, None, width))
         return dense
@@ -93,7 +97,7 @@ class RecurrentDecoder(layers.Layer):
     @property
     def width(self):
         """Length of the features."""
-        return self.units if self.readout else self.units + self.memory_dim
+        return (self.readout_dim or self.units) if self.readout else self.units + self.memory_dim
 
     @property
     def states_per_layer(self):
@@ -120,6 +124,33 @@ class RecurrentDecoder(layers.Layer):
         """
         parts, weights = self.parts(ids, state, memory, present, constant, training)
         return self.drop(self._features(parts), training=training), weights
+
+    def read(self, ids, state=None, memory=None, present=None, constant=None, training=False):
+        """As `call`, for texts behind which something goes on: padding, on the right, moves nothing.
+
+        Returns:
+            Features `(batch, length, width)`, which say nothing behind a text, and the states behind its last symbol, as `call` takes them.
+        """
+        state = self.zero_state(ops.shape(ids)[0]) if state is None else state
+        inputs = x = self._read(ids, constant, ops.shape(ids)[1], training)
+        words, contexts, states = ops.not_equal(ids, 0), [], []
+        for i, writer in enumerate(self.writers):
+            fed, own = i == 0 and self.feed_context, self._own(state, i)
+            x = x if i == 0 else self.drop(x, training=training)
+            if fed:
+                # Keras's mask does not fit a cell that gives more than its state
+                cell = self._fed_cell(state[0], memory, present, masked=True)
+                x = ops.concatenate([x, ops.cast(words, x.dtype)[..., None]], axis=-1)
+            run = layers.RNN(cell if fed else writer.cell, return_sequences=True, return_state=True, dtype=self.dtype_policy)
+            x, *own = run(x, initial_state=own, mask=None if fed else words)
+            # the product ends Keras's own mask
+            x, states = x * ops.cast(words, x.dtype)[..., None], [*states, *own]
+            if fed:
+                x, before = ops.split(x, 2, axis=-1)
+                contexts = [self.attend(before, memory, present)[0]]
+        if self.attend and not self.feed_context:
+            contexts = [self.attend(x, memory, present)[0]]
+        return self.drop(self._features([x, *contexts, inputs]), training=training), states
 
     def parts(self, ids, state=None, memory=None, present=None, constant=None, training=False):
         """What features are made of, at all places: a list of states, of contexts if there is a memory, and of what was read, each `(batch,
@@ -159,10 +190,14 @@ class RecurrentDecoder(layers.Layer):
 
     def _fed(self, x, state, memory, present):
         """The first layer where each step reads a context: outputs, contexts and weights of all steps."""
-        cell = _Fed(self.writers[0].cell, self.attend, memory, present, ops.cast(state[0], self.compute_dtype), dtype=self.dtype_policy)
+        cell = self._fed_cell(state[0], memory, present)
         found, before = ops.split(layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy)(x, initial_state=state), 2, axis=-1)
         # the loop keeps the queries, from which all contexts come again at once, so that it need not carry what is as long as the memory
         return found, *self.attend(before, memory, present)
+
+    def _fed_cell(self, start, memory, present, masked=False):
+        start = ops.cast(start, self.compute_dtype)
+        return _Fed(self.writers[0].cell, self.attend, memory, present, start, masked, dtype=self.dtype_policy)
 
     def stepper(self, memory=None, present=None, constant=None, parts=False):
         """A function `step(ids, state) -> features, state` for rows of ids `(n,)`, `n` a multiple of the batch of the memory: row `i` is
@@ -201,7 +236,7 @@ class RecurrentDecoder(layers.Layer):
     def get_config(self):
         """The constructor's arguments."""
         names = ("symbols", "embedding_size", "units", "num_layers", "cell", "memory_dim", "attention", "feed_context", "readout")
-        own = {name: getattr(self, name) for name in (*names, "constant_dim", "dropout")}
+        own = {name: getattr(self, name) for name in (*names, "constant_dim", "dropout", "readout_dim")}
         return {**super().get_config(), **own}
 
 
@@ -211,10 +246,14 @@ def maxout(pairs):
 
 
 class _Fed(layers.Layer):
-    """A cell whose inputs are a symbol and what its state finds in a memory; it gives its state and the one before."""
+    """A cell whose inputs are a symbol and what its state finds in a memory; it gives its state and the one before.
 
-    def __init__(self, cell, attend, memory, present, start, **kwargs):
+    A masked one has a last input, 0 where nothing moves.
+    """
+
+    def __init__(self, cell, attend, memory, present, start, masked=False, **kwargs):
         super().__init__(**kwargs)
+        self.masked = masked
         self.inner, self.attend, self.memory, self.present = cell, attend, memory, present
         self.keys = attend.keys(memory)
         self.state_size, self.output_size = cell.state_size, 2 * cell.units
@@ -222,5 +261,8 @@ class _Fed(layers.Layer):
 
     def call(self, x, states, training=False):
         context = self.attend(states[0][:, None], self.memory, self.present, self.keys)[0][:, 0]
+        x, moves = (x[:, :-1], x[:, -1:] > 0) if self.masked else (x, None)
         output, state = self.inner(ops.concatenate([x, context], axis=-1), states)
+        if self.masked:
+            state = [ops.where(moves, new, old) for new, old in zip(state if isinstance(state, (list, tuple)) else [state], states)]
         return ops.concatenate([output, states[0]], axis=-1), state

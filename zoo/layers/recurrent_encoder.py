@@ -60,11 +60,12 @@ class RecurrentEncoder(layers.Layer):
         """2 for LSTMs, `h` and `c`; else 1."""
         return 2 if self.cell == "lstm" else 1
 
-    def call(self, ids, training=False):
+    def call(self, ids, state=None, training=False):
         """The memory, its states, and what of it is text.
 
         Args:
             ids: `(batch, length)` int32.
+            state: list of tensors `(batch, units)` to start from, as it gives them; `None` for zeros. Not for both directions.
             training: whether to drop numbers.
 
         Returns:
@@ -73,8 +74,9 @@ class RecurrentEncoder(layers.Layer):
         """
         ids = ops.flip(ids, axis=1) if self.reverse else ids
         x, present, states = self.embedding(ids), ops.not_equal(ids, 0), []
-        for reader in self.readers:
-            x, *parts = reader(self.drop(x, training=training), mask=present)
+        for i, reader in enumerate(self.readers):
+            own = None if state is None else state[i * self.states_per_layer : (i + 1) * self.states_per_layer]
+            x, *parts = reader(self.drop(x, training=training), mask=present, initial_state=own)
             half = len(parts) // 2
             states += [ops.concatenate(pair, axis=-1) for pair in zip(parts[:half], parts[half:])] if self.bidirectional else parts
             # the product ends Keras's own mask

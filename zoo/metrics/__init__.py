@@ -39,6 +39,8 @@ from zoo.metrics.segmentation import pixel_error as pixel_error
 from zoo.metrics.segmentation import rand_error as rand_error
 from zoo.metrics.segmentation import warping_error as warping_error
 from zoo.metrics.text_overlap import bleu as bleu
+from zoo.metrics.text_overlap import bleu_of as bleu_of
+from zoo.metrics.text_overlap import bleu_statistics as bleu_statistics
 from zoo.metrics.text_overlap import chrf as chrf
 from zoo.metrics.text_overlap import distinct_ngrams as distinct_ngrams
 from zoo.metrics.text_overlap import rouge as rouge

@@ -29,6 +29,30 @@ def bleu(texts, references, tokenize="13a", lowercase=False):
     return float(metric.corpus_score(list(texts), columns).score)
 
 
+def bleu_statistics(texts, references, tokenize="13a", lowercase=False):
+    """What texts add to the BLEU of a corpus, so that it can be computed of any of them.
+
+    Args:
+        texts: as in `bleu`.
+        references: as in `bleu`.
+        tokenize: as in `bleu`.
+        lowercase: as in `bleu`.
+
+    Returns:
+        List of tuples of 10 whole numbers: runs of one to four words that a reference has, all such runs, words, and words of the reference
+        that is nearest in length. `bleu_of` their sum is BLEU.
+    """
+    metric = _sacrebleu().BLEU(lowercase=lowercase, tokenize=tokenize, force=tokenize == "none", effective_order=True)
+    rows = [metric.sentence_score(text, wanted) for text, wanted in zip(texts, _lists(texts, references))]
+    return [(*row.counts, *row.totals, row.sys_len, row.ref_len) for row in rows]
+
+
+def bleu_of(statistics):
+    """BLEU, 0 to 100, of a sum of `bleu_statistics`."""
+    correct, total, (words, wanted) = ([int(number) for number in part] for part in (statistics[:4], statistics[4:8], statistics[8:]))
+    return float(_sacrebleu().BLEU.compute_bleu(correct, total, words, wanted).score)
+
+
 def chrf(texts, references, word_order=0):
     """chrF of a corpus (Popovic 2015): the F2 of runs of one to six characters, by sacrebleu; `word_order=2` is chrF++.
 

@@ -31,6 +31,7 @@ from zoo.text.partitions import Partitions as Partitions
 from zoo.text.relatedness import Relatedness as Relatedness
 from zoo.text.relatedness import pair_features as pair_features
 from zoo.text.relatedness import score_distribution as score_distribution
+from zoo.text.retrieval import Retrieval as Retrieval
 from zoo.text.sentences import with_contexts as with_contexts
 from zoo.text.spans import joined_spans as joined_spans
 from zoo.text.spans import spans_of_tags as spans_of_tags
@@ -42,6 +43,12 @@ from zoo.text.tokens import name_lookup as name_lookup
 from zoo.text.tokens import window_features as window_features
 from zoo.text.tokens import word_features as word_features
 from zoo.text.tokens import word_lookup as word_lookup
+from zoo.text.turns import TURN as TURN
+from zoo.text.turns import exchanges as exchanges
+from zoo.text.turns import joined_turns as joined_turns
+from zoo.text.turns import rows_of_exchanges as rows_of_exchanges
+from zoo.text.turns import split_turns as split_turns
+from zoo.text.turns import turn_vectorization as turn_vectorization
 from zoo.text.vector_files import read_word_vectors as read_word_vectors
 from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors
 from zoo.text.vectors import vector_table as vector_table

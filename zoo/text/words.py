@@ -132,6 +132,11 @@ class FirstWords:
         """The constructor's argument."""
         return {"number": self.number}
 
+    @classmethod
+    def from_config(cls, config):
+        """As a layer."""
+        return cls(**config)
+
 
 def runs_before_the_graph(layer):
     """`layer`, which makes the inputs of a model outside of the compiled graph: a model that holds it may still be compiled with XLA."""

@@ -17,7 +17,7 @@ import operator
 import random
 
 from zoo.datasets.babi import reasons, rooms, space, walks
-from zoo.datasets.babi.arrays import encode_sentence, tokenize, vectorise, vocabulary
+from zoo.datasets.babi.arrays import encode_sentence, ngrams, tokenize, vectorise, vocabulary
 from zoo.datasets.babi.english import in_english
 from zoo.datasets.babi.format import Example, Line, examples, parse, read, write
 from zoo.datasets.babi.german import in_german

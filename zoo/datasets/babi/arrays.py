@@ -10,31 +10,41 @@ def tokenize(sentence):
     return re.findall(r"[\w'-]+", sentence.lower())
 
 
-def vocabulary(examples):
-    """All words of `examples`, sorted; an answer of several words ("apple,milk") is one entry.
+def vocabulary(examples, split=False):
+    """All words of `examples`, sorted; an answer of several words ("apple,milk") is one entry, unless `split`.
 
     Word number i of the list has the id i + 1; the id 0 is padding.
     """
-    words = {example.answer.lower() for example in examples}
+    words = {word for example in examples for word in (example.answer.lower().split(",") if split else [example.answer.lower()])}
     sentences = {s for example in examples for s in (*example.story, example.question)}
     return sorted(words.union(*map(tokenize, sentences)))
 
 
-def encode_sentence(sentence, ids, length):
+def ngrams(examples, longest=3):
+    """All runs of two to `longest` words in the sentences of `examples`, sorted, words separated by spaces."""
+    found = set()
+    for sentence in {s for example in examples for s in (*example.story, example.question)}:
+        words = tokenize(sentence)
+        found.update(" ".join(words[i : i + n]) for n in range(2, longest + 1) for i in range(len(words) - n + 1))
+    return sorted(found)
+
+
+def encode_sentence(sentence, ids, length, unknown=None):
     """The ids of the words of `sentence`, padded with 0 to `length`.
 
     Args:
         sentence: text.
         ids: dict from word to id.
         length: number of words to pad to.
+        unknown: word that stands for those that `ids` does not have; `None` refuses them.
 
     Raises:
         ValueError: if a word is unknown or there are more words than `length`.
     """
-    words = tokenize(sentence)
-    unknown = [w for w in words if w not in ids]
-    if unknown:
-        raise ValueError(f"`sentence` must use words of the vocabulary. Received: unknown {unknown} in {sentence!r}")
+    words = [w if w in ids or unknown is None else unknown for w in tokenize(sentence)]
+    missing = [w for w in words if w not in ids]
+    if missing:
+        raise ValueError(f"`sentence` must use words of the vocabulary. Received: unknown {missing} in {sentence!r}")
     if len(words) > length:
         raise ValueError(f"`sentence` must have at most {length} words. Received: {len(words)} in {sentence!r}")
     return [ids[w] for w in words] + [0] * (length - len(words))
