@@ -88,7 +88,7 @@ def publish(
     extras = _documents(type(model).__name__, args.out.name, evidence, figure is not None)
     if figure is not None:
         stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=80, bbox_inches="tight")
+        figure.savefig(stream, format="png", dpi=80, bbox_inches="tight", pil_kwargs={"optimize": True})
         extras["figure.png"] = stream.getvalue()
     presets.save(model, args.out, half_precision=half_precision, extras=extras)
     for claim in claims:
