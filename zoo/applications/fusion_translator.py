@@ -25,10 +25,10 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import arguments, autodiff, text
-from zoo.arguments import Amount, Callbacks, Count, Flag, Numbers, Positive, Share, Texts, Verbose, checked
+from zoo.arguments import Amount, Callbacks, Count, Flag, Numbers, Positive, Texts, Verbose, checked
 from zoo.decoding import fused
 from zoo.families.encoder_decoder import ROWS, Translator
-from zoo.families.part_training import PartTraining
+from zoo.families.part_training import LanguageModelBeside, PartTraining
 from zoo.layers.recurrent_decoder import maxout
 from zoo.layers.word_softmax import WordSoftmax
 from zoo.layers.word_writer import WordWriter
@@ -37,7 +37,7 @@ from zoo.metrics.text_overlap import bleu
 FUSIONS = ("none", "shallow", "deep")
 
 
-class FusionTranslator(Translator):
+class FusionTranslator(LanguageModelBeside, Translator):
     """Translator that a language model helps (Gulcehre et al. 2015, arXiv 1503.03535).
 
     Args:
@@ -117,7 +117,7 @@ class FusionTranslator(Translator):
     def _fused_nats(self, x, training=False):
         """Minus the log-probabilities of words under deep fusion `(batch, length + 1)`, and the gate before each."""
         target = ops.cast(x["target"], "int32")
-        before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
+        before = text.behind_end(target, self.end)
         # nothing below the deep output learns, nor drops
         state, stays = self._read(x["source"])
         parts = [ops.stop_gradient(part) for part in self.decoder.parts(before, state, **stays)[0]]
@@ -130,36 +130,6 @@ class FusionTranslator(Translator):
     def default_optimizer(self):
         """Adam; gradients whose norm is above 1 are scaled down to it."""
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-
-    @checked
-    def fit_language_model(
-        self,
-        texts: Texts,
-        epochs: Count = 10,
-        batch_size: Count = 80,
-        learning_rate: Positive = 1e-3,
-        validation_split: Share = 0.0,
-        callbacks: Callbacks | None = None,
-        verbose: Verbose = "auto",
-    ) -> keras.callbacks.History:
-        """Train the language model on texts of the target language; the translator stays as it is.
-
-        Args:
-            texts: list of strings, each with a word or more, from anywhere.
-            epochs: passes.
-            batch_size: texts in a batch.
-            learning_rate: of Adam.
-            validation_split: share of the texts, the last ones, to watch `val_loss` on.
-            callbacks: of `keras.Model.fit`.
-            verbose: of `keras.Model.fit`.
-
-        Returns:
-            The `History`; `loss` is the cross-entropy of a word in nats.
-        """
-        ids = text.trimmed(self._ids("texts", texts, self.target_vectorization))
-        options = {"batch_size": batch_size, "epochs": epochs, "callbacks": callbacks, "verbose": verbose}
-        part = PartTraining(self, lambda x, training: self.language_model.nats(x, self.end, training), "language_model")
-        return part.learn(learning_rate, ids, validation_split=validation_split, **options)
 
     @checked
     def fit_fusion(

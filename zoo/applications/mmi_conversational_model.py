@@ -32,7 +32,7 @@ from keras import layers, ops
 from zoo import arguments, autodiff, text
 from zoo.arguments import Amount, Callbacks, Count, Flag, Numbers, Positive, Sentences, Share, TextLists, Texts, Verbose, checked
 from zoo.families.encoder_decoder import ROWS
-from zoo.families.part_training import PartTraining
+from zoo.families.part_training import LanguageModelBeside, PartTraining
 from zoo.families.responder import Responder
 from zoo.layers.attention import SCORINGS
 from zoo.layers.recurrent_decoder import RecurrentDecoder
@@ -42,10 +42,11 @@ from zoo.layers.word_writer import WordWriter
 from zoo.metrics.text_overlap import bleu, chrf
 
 CRITERIA = ("likelihood", "antilm", "bidi")
+_TERMS = ("likelihood", "language_model", "backward", "length")
 _METRICS = {"bleu": lambda texts, wanted: bleu(texts, wanted, tokenize="none"), "chrf": chrf}
 
 
-class MMIConversationalModel(Responder):
+class MMIConversationalModel(LanguageModelBeside, Responder):
     """Conversations to replies that maximise mutual information (Li et al. 2015, arXiv 1510.03055).
 
     Args:
@@ -91,8 +92,7 @@ class MMIConversationalModel(Responder):
         self.vocabulary, self.turns, self.source_length, self.target_length = vocabulary, turns, source_length, target_length
         self.embedding_size, self.units, self.num_layers, self.attention = embedding_size, units, num_layers, attention
         self.criterion, self.threshold, self.dropout = criterion, threshold, dropout
-        decoder = {"dropout": dropout, "readout": "tanh", "attention": attention} if attention else {"dropout": dropout, "readout": None}
-        self._build(embedding_size, units, num_layers, attention is not None, encoder={"dropout": dropout}, decoder=decoder)
+        self._build_network()
         self.language_model = WordWriter(self.end + 1, embedding_size, units, dropout, name="language_model")
         sizes = {"embedding_size": embedding_size, "units": units, "num_layers": num_layers, "dropout": dropout}
         self.backward = _Backward(self.end, len(self._symbols()[0]) + 2, sizes, name="backward")
@@ -139,50 +139,16 @@ class MMIConversationalModel(Responder):
         return -ops.sum(self.backward.nats(target, source), axis=1)
 
     def _terms(self, source, target):
-        """What criteria add up, each `(batch,)`."""
+        """What criteria add up, each `(batch,)`: `_TERMS`."""
         nats = self.language_model.nats(target, self.end)[:, : self.threshold]
-        return {
-            "likelihood": self({"source": source, "target": target}),
-            "language_model": -ops.sum(nats, axis=1),
-            "backward": self._back(target, source),
-            "length": 1.0 + ops.sum(ops.cast(target != text.PADDING, "float32"), axis=1),
-        }
+        lengths = 1.0 + ops.sum(ops.cast(target != text.PADDING, "float32"), axis=1)
+        return [self({"source": source, "target": target}), -ops.sum(nats, axis=1), self._back(target, source), lengths]
 
     # --- learning ---
 
     def default_optimizer(self):
         """Adam; gradients whose norm is above 1 are scaled down to it."""
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-
-    @checked
-    def fit_language_model(
-        self,
-        texts: Texts,
-        epochs: Count = 10,
-        batch_size: Count = 64,
-        learning_rate: Positive = 1e-3,
-        validation_split: Share = 0.0,
-        callbacks: Callbacks | None = None,
-        verbose: Verbose = "auto",
-    ) -> keras.callbacks.History:
-        """Train p(T), for `"antilm"`, on replies; all else stays as it is.
-
-        Args:
-            texts: list of strings, each with a word or more.
-            epochs: passes.
-            batch_size: texts in a batch.
-            learning_rate: of Adam.
-            validation_split: share of the texts, the last ones, to watch `val_loss` on.
-            callbacks: of `keras.Model.fit`.
-            verbose: of `keras.Model.fit`.
-
-        Returns:
-            The `History`; `loss` is the cross-entropy of a word in nats.
-        """
-        ids = text.trimmed(self._ids("texts", texts, self.target_vectorization))
-        part = PartTraining(self, lambda x, training: self.language_model.nats(x, self.end, training), "language_model")
-        options = {"batch_size": batch_size, "epochs": epochs, "callbacks": callbacks, "verbose": verbose}
-        return part.learn(learning_rate, ids, validation_split=validation_split, **options)
 
     @checked
     def fit_backward(
@@ -323,9 +289,8 @@ class MMIConversationalModel(Responder):
             and the end.
         """
         x = self.encode(conversations, replies)
-        run = self._graph("terms", lambda source, target: list(self._terms(source, target).values()))
-        names = ("likelihood", "language_model", "backward", "length")
-        return dict(zip(names, autodiff.in_batches(run, [x["source"], x["target"]], batch_size)))
+        run = self._graph("terms", self._terms)
+        return dict(zip(_TERMS, autodiff.in_batches(run, [x["source"], x["target"]], batch_size)))
 
     @checked
     def rank(  # type: ignore[override]
@@ -409,6 +374,6 @@ class _Backward(layers.Layer):
         """Minus the log-probabilities of the words of the conversation and of its end `(batch, length + 1)`."""
         target, source = ops.cast(target, "int32"), ops.cast(source, "int32")
         state = self.encoder(target, training=training)[1]
-        before = ops.pad(source, ((0, 0), (1, 0)), constant_values=self.end)
+        before = text.behind_end(source, self.end)
         features = self.decoder(before, state, training=training)[0]
         return self.word_softmax(features, text.with_end(source, self.end), training=training)

@@ -404,7 +404,7 @@ class _Writer(WordWriting, layers.Layer):
     def call(self, target, state, training=False):
         """Minus the log-probabilities of the words and the end `(batch, length + 1)`."""
         target = _known(target, self.end)
-        before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
+        before = text.behind_end(target, self.end)
         return self.word_softmax(self.decoder(before, state, training=training)[0], text.with_end(target, self.end), training=training)
 
     def _step(self, ids, state):

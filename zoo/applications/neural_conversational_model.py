@@ -65,15 +65,7 @@ class NeuralConversationalModel(Responder):
         self.vocabulary, self.turns, self.source_length, self.target_length = vocabulary, turns, source_length, target_length
         self.embedding_size, self.units, self.num_layers, self.projection = embedding_size, units, num_layers, projection
         self.attention, self.dropout = attention, dropout
-        readout = {"readout": "linear", "readout_dim": projection} if projection else {"readout": "tanh" if attention else None}
-        self._build(
-            embedding_size,
-            units,
-            num_layers,
-            memory=attention is not None,
-            encoder={"dropout": dropout},
-            decoder={"dropout": dropout, **readout, **({"attention": attention} if attention else {})},
-        )
+        self._build_network(**({"readout": "linear", "readout_dim": projection} if projection else {}))
         self.compile()
 
     def default_optimizer(self):

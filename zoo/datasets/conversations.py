@@ -38,16 +38,13 @@ def _chats():
     record, found = info("chitchat"), []
     chats = json.loads(files.fetch(record.files[0], record).read_text(encoding="utf-8"))
     for key, chat in sorted(chats.items()):
-        turns = [" ".join(message["text"].split()) for message in map(_joined, chat["messages"]) if message["text"].strip()]
+        # messages of one person that follow one another are a list
+        turns = [" ".join(" ".join(message["text"] for message in messages).split()) for messages in chat["messages"]]
+        turns = [turn for turn in turns if turn]
         if len(turns) > 1:
             place = zlib.crc32(key.encode()) % 20
             found.append(("test" if place == 0 else "validation" if place == 1 else "train", tuple(turns)))
     return found
-
-
-def _joined(messages):
-    """Messages of one person as one."""
-    return {"text": " ".join(message["text"] for message in messages)}
 
 
 def chatterbot(language="english", topics=None):

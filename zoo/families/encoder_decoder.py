@@ -101,7 +101,7 @@ class EncoderDecoder(TextWriter):
     def _nats_after(self, read, x, training=False):
         target = ops.cast(x["target"], "int32")
         words = text.with_end(target, self.end)
-        before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
+        before = text.behind_end(target, self.end)
         features, weights = self._features(before, read, training)
         return self._word_losses(features, words, x, training), weights
 

@@ -39,7 +39,7 @@ class LanguageModel(TextWriter):
     def _nats(self, x, training=False):
         """Minus the log-probabilities of the words and the end `(batch, length + 1)`."""
         target = ops.cast(self._target(x), "int32")
-        before = ops.pad(target, ((0, 0), (1, 0)), constant_values=self.end)
+        before = text.behind_end(target, self.end)
         return self.word_softmax(self._features(before, x, training), text.with_end(target, self.end), training=training)
 
     def _features(self, before, x, training=False):

@@ -19,6 +19,12 @@ class Responder(EncoderDecoder):
     def _symbols(self):
         return [*self.vocabulary, text.TURN], self.vocabulary
 
+    def _build_network(self, **readout):
+        """LSTMs that read and write, with or without attention, by the constructor's arguments; and what is special to the readout."""
+        looks = {} if self.attention is None else {"attention": self.attention}
+        decoder = {"dropout": self.dropout, "readout": "tanh" if looks else None, **looks, **readout}
+        self._build(self.embedding_size, self.units, self.num_layers, bool(looks), encoder={"dropout": self.dropout}, decoder=decoder)
+
     def _reading(self, words):
         return text.turn_vectorization(words, self.source_length, self.turns)
 

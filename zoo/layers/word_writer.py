@@ -30,7 +30,7 @@ class WordWriter(layers.Layer):
     def nats(self, ids, end, training=False):
         """Minus the log-probabilities of the words and the end `(batch, length + 1)`."""
         ids = ops.cast(ids, "int32")
-        before = ops.pad(ids, ((0, 0), (1, 0)), constant_values=end)
+        before = text.behind_end(ids, end)
         return self.word_softmax(self.writer(before, training=training)[0], text.with_end(ids, end), training=training)
 
     def step(self, ids, state):

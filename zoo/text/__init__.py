@@ -55,6 +55,7 @@ from zoo.text.vectors import vector_table as vector_table
 from zoo.text.vectors import word_vectors as word_vectors
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
+from zoo.text.words import behind_end as behind_end
 from zoo.text.words import check_vocabulary as check_vocabulary
 from zoo.text.words import checked_texts as checked_texts
 from zoo.text.words import flat_ids as flat_ids

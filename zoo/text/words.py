@@ -72,6 +72,11 @@ def with_ngrams(lines, n):
     return [line + [" ".join(run) for k in range(2, n + 1) for run in zip(*(line[i:] for i in range(k)))] for line in lines]
 
 
+def behind_end(ids, end):
+    """What a writer reads while it writes `ids` `(batch, length)` and their end: the end, then the words; `(batch, length + 1)`."""
+    return ops.pad(ids, ((0, 0), (1, 0)), constant_values=end)
+
+
 def with_end(ids, end):
     """Ids `(texts, length + 1)` of ids `(texts, length)`, padded on the right, with the id `end` behind the last word of each text."""
     words = ops.sum(ops.cast(ids != PADDING, "int32"), axis=1, keepdims=True)
