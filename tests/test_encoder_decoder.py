@@ -136,6 +136,9 @@ def test_buckets_hold_every_text_once_and_little_padding():
         np.testing.assert_array_equal(x["whole"], whole[y])
         seen += list(y)
     assert sorted(seen) == list(range(100)) and len({buckets[i][0]["source"].shape[1] for i in range(len(buckets))}) <= 6
+    # the first two show Keras which axes vary
+    lengths = [buckets[i][0]["source"].shape[1] for i in range(len(buckets))]
+    assert lengths[:2] == [max(lengths), min(lengths)]
     before = [list(buckets[i][1]) for i in range(len(buckets))]
     buckets.on_epoch_end()
     assert before != [list(buckets[i][1]) for i in range(len(buckets))]

@@ -40,6 +40,7 @@ class LengthBuckets(keras.utils.PyDataset):
         self._buckets = np.maximum(1, -(-longest // step))
         self._rng = np.random.default_rng(seed)
         self.on_epoch_end()
+        self._show_all_lengths()
 
     def __len__(self):
         return -(-len(self._buckets) // self.batch_size)
@@ -49,6 +50,15 @@ class LengthBuckets(keras.utils.PyDataset):
         order = np.lexsort((self._rng.random(len(self._buckets)), self._buckets))
         self._rows = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         self._rng.shuffle(self._rows)
+
+    def _show_all_lengths(self):
+        """Put a longest and a shortest batch in front: from the first two Keras infers which axes vary."""
+        lengths = [int(self._buckets[rows].max()) for rows in self._rows]
+        for place, extreme in ((0, max), (1, min)):
+            if place < len(lengths):
+                other = lengths.index(extreme(lengths[place:]), place)
+                for listed in (self._rows, lengths):
+                    listed[place], listed[other] = listed[other], listed[place]
 
     def __getitem__(self, index):
         rows = self._rows[index]
