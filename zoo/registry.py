@@ -34,6 +34,7 @@ PARTS = {
     "zoo.layers.mcgsm": ("MCGSM",),
     "zoo.layers.mean_field": ("MeanFieldCRF",),
     "zoo.layers.monte_carlo_dropout": ("MonteCarloDropout",),
+    "zoo.layers.noise_contrastive": ("NoiseContrastive",),
     "zoo.layers.normalizing_flows": ("Coupling", "PlanarFlow", "RadialFlow"),
     "zoo.layers.one_hot_convolution": ("OneHotConvolution",),
     "zoo.layers.position_encoding": ("PositionEncoding",),

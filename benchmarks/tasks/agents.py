@@ -5,7 +5,8 @@ import numpy as np
 
 from tasks import SEED, Task
 from zoo import text
-from zoo.applications import DRRN, SVG, TRPO, PrioritizedDQN
+from zoo.applications import DRRN, SVG, TRPO, CommAILearner, PrioritizedDQN
+from zoo.environments import commai
 from zoo.environments.text_games import TextGame
 
 EPISODES = 10
@@ -114,3 +115,16 @@ def task_drrn():
         return "mean return", agent.evaluate(TextGame("night_courier"), 50, seed=1000)["mean_return"], trivial, True
 
     return Task(agent, {"env": [TextGame("night_courier") for _ in range(8)], "steps": 20_000, "seed": SEED}, score)
+
+
+def task_comm_ai_learner():
+    """The nano tasks of CommAI, sixteen sessions side by side."""
+    agent, world = CommAILearner(), commai.CommAIVector(16, tasks="nano", max_reward_per_task=None, seed=SEED)
+
+    def solved(learner):
+        return float(np.mean([result.successes.mean() for result in commai.evaluate(learner, "nano", 50, seed=1000).values()]))
+
+    def score():
+        return "share of attempts solved", solved(agent.player()), solved(commai.RandomLearner(seed=SEED)), True
+
+    return Task(agent, {"env": world, "steps": 400_000, "seed": SEED}, score, {"act": lambda: agent.act(1)})

@@ -316,6 +316,11 @@ def task_mmi_conversational_model():
     return _chat_task(applications.MMIConversationalModel(_chat_words()))
 
 
+def task_dynamic_context_model():
+    """Chats, of 10,000 words."""
+    return _chat_task(applications.DynamicContextModel(_chat_words()))
+
+
 def task_skip_thoughts():
     """Nats of the words of the verses around a verse of the Bible; the trivial guess has the words' frequencies."""
     chapters = {}
@@ -400,6 +405,20 @@ def task_mem_n2n():
         model,
         {"x": x, "y": y, "batch_size": 32, "epochs": 40},
         _accuracy(model, x_test, y_test, majority(y, y_test)),
+        {"answer": lambda: model.answer(example.story, example.question)},
+    )
+
+
+def task_mem_nn():
+    """Task 2 of bAbI: where is an object that somebody carries?"""
+    train, test = (datasets.babi.examples(datasets.babi.simulate(2, 1000, seed)) for seed in (0, 1))
+    model = applications.MemNN(datasets.babi.vocabulary([*train, *test]))
+    (x, y), (x_test, y_test) = model.encode(train), model.encode(test)
+    example, trivial = test[0], majority(y["answer"][:, 0], y_test["answer"][:, 0])
+    return Task(
+        model,
+        {"x": x, "y": y, "epochs": 20},
+        lambda: ("accuracy", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["answer_accuracy"]), trivial, True),
         {"answer": lambda: model.answer(example.story, example.question)},
     )
 

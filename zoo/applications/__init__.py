@@ -6,6 +6,7 @@ from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
 from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
 from zoo.applications.char_cnn import CharCNN as CharCNN
+from zoo.applications.comm_ai_learner import CommAILearner as CommAILearner
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN
 from zoo.applications.ddfd import DDFD as DDFD
@@ -19,6 +20,7 @@ from zoo.applications.doctor_ai import DoctorAI as DoctorAI
 from zoo.applications.drrn import DRRN as DRRN
 from zoo.applications.dv_ngram import DVNgram as DVNgram
 from zoo.applications.dynamic_capacity_net import DynamicCapacityNet as DynamicCapacityNet
+from zoo.applications.dynamic_context_model import DynamicContextModel as DynamicContextModel
 from zoo.applications.early_inference import EarlyInference as EarlyInference
 from zoo.applications.elu_net import ELUNet as ELUNet
 from zoo.applications.flow_vae import FlowVAE as FlowVAE
@@ -37,6 +39,7 @@ from zoo.applications.lsuv_net import LSUVNet as LSUVNet
 from zoo.applications.made import MADE as MADE
 from zoo.applications.max_pooling_dropout_net import MaxPoolingDropoutNet as MaxPoolingDropoutNet
 from zoo.applications.mem_n2n import MemN2N as MemN2N
+from zoo.applications.mem_nn import MemNN as MemNN
 from zoo.applications.mmi_conversational_model import MMIConversationalModel as MMIConversationalModel
 from zoo.applications.multi_task_seq2seq import MultiTaskSeq2Seq as MultiTaskSeq2Seq
 from zoo.applications.natural_pre_images import NaturalPreImages as NaturalPreImages

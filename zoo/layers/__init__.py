@@ -24,6 +24,7 @@ from zoo.layers.mcgsm import MCGSM as MCGSM
 from zoo.layers.mean_field import MeanFieldCRF as MeanFieldCRF
 from zoo.layers.monte_carlo_dropout import MonteCarloDropout as MonteCarloDropout
 from zoo.layers.monte_carlo_dropout import dropout_moments as dropout_moments
+from zoo.layers.noise_contrastive import NoiseContrastive as NoiseContrastive
 from zoo.layers.normalizing_flows import Coupling as Coupling
 from zoo.layers.normalizing_flows import PlanarFlow as PlanarFlow
 from zoo.layers.normalizing_flows import RadialFlow as RadialFlow

@@ -8,3 +8,4 @@ from zoo.environments.commai.schedule import LevelSchedule, RandomSchedule, Sequ
 from zoo.environments.commai.solvers import SCRIPTS, Solver, solve, solver
 from zoo.environments.commai.tasks import TASKS, Errand, Exercise, Lookup, Micro, Nano, Question, Silence, Task, errand, question
 from zoo.environments.commai.terminal import play
+from zoo.environments.commai.vector import CommAIVector

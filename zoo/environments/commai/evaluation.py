@@ -59,6 +59,8 @@ def evaluate(learner, tasks="all", attempts=20, k=3, channel="bit", scrambled=Fa
     checks.count("seed", seed, 0)
     if not callable(getattr(learner, "act", None)) and not callable(learner):
         checks.refuse("learner", "an object with `act`, or a function that gives one", learner)
+    if getattr(learner, "channel", channel) != channel:
+        checks.refuse("channel", f"{learner.channel!r}, that of the learner", channel)
     results = {}
     for number, task in enumerate(chosen(tasks)):
         player = learner if hasattr(learner, "act") else learner(task.name)
