@@ -106,6 +106,8 @@ class CommAILearner(Agent):
         self.lam, self.entropy, self.value_weight = lam, entropy, value_weight
         self.epsilon_start, self.epsilon_end = epsilon_start, epsilon_end
         self._draws = learning == "reinforce"
+        # what symbols are chosen by
+        self._preferences = "logits" if self._draws else "q_values"
         self.update_logs = ("loss", "reward", "entropy" if self._draws else "td_error")
         self.network, self.target = self._build_network(), None
         if not self._draws:
@@ -136,8 +138,8 @@ class CommAILearner(Agent):
         # what was said is 0 where nothing was, else the sound plus one
         x = ops.concatenate([ops.one_hot(heard, self.num_actions), ops.one_hot(said, self.sounds + 1), reward[..., None]], axis=-1)
         h, last = layers.GRU(self.units, return_sequences=True, return_state=True, name="gru")(x, initial_state=state)
-        head = layers.Dense(self.sounds, dtype="float32", name="logits" if self._draws else "q_values")(h)
-        outputs = {"logits" if self._draws else "q_values": head, "state": last}
+        head = layers.Dense(self.sounds, dtype="float32", name=self._preferences)(h)
+        outputs = {self._preferences: head, "state": last}
         if self._draws:
             outputs["values"] = layers.Dense(1, dtype="float32", name="values")(h)[..., 0]
         return keras.Model({"heard": heard, "said": said, "reward": reward, "state": state}, outputs, name="network")
@@ -431,7 +433,7 @@ class CommAILearner(Agent):
         said = ops.take(numbers, x["said"] + 1)
         inputs = {"heard": x["heard"][:, None], "said": said[:, None], "reward": x["reward"][:, None], "state": x["state"]}
         found = self.network(inputs, training=False)
-        best = ops.argmax(found["logits" if self._draws else "q_values"][:, 0], axis=-1)
+        best = ops.argmax(found[self._preferences][:, 0], axis=-1)
         return {"symbol": ops.take(self._spoken.astype("int32"), best), "state": ops.cast(found["state"], "float32")}
 
     @cached_property
@@ -440,7 +442,7 @@ class CommAILearner(Agent):
 
         def step(heard, said, reward, state):
             found = self.network({"heard": heard, "said": said, "reward": reward, "state": state}, training=False)
-            preferences = found["logits" if self._draws else "q_values"][:, 0]
+            preferences = found[self._preferences][:, 0]
             values = found["values"][:, 0] if self._draws else ops.max(preferences, axis=-1)
             return preferences, values, ops.cast(found["state"], "float32")
 

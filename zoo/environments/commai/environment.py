@@ -120,6 +120,11 @@ class CommAI(gymnasium.Env):
         Raises:
             ValueError: if `action` is no symbol of the channel, or nobody has called `reset`.
         """
+        observation, reward, result = self.exchange(action)
+        return observation, reward, False, False, self._info(result)
+
+    def exchange(self, action):
+        """What `step` does, without its `info`: the symbol that is heard, the reward, and `info["result"]`."""
         try:
             symbol = operator.index(action)
         except TypeError:
@@ -138,7 +143,7 @@ class CommAI(gymnasium.Env):
             reward, result = self._pay(), room.reward
         else:
             reward, result = 0.0, None
-        return observation, reward, False, False, self._info(result)
+        return observation, reward, result
 
     def time_off(self, steps):
         """After the task that is under way, give so many steps without task and reward, in which the learner may explore the world.

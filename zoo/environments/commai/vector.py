@@ -37,8 +37,7 @@ class CommAIVector(gymnasium.vector.VectorEnv):
         """Say a symbol in each; returns arrays `(num_envs,)` of symbols, rewards, ends (there are none), and an empty dict."""
         if len(actions) != self.num_envs:
             checks.refuse("actions", f"{self.num_envs} symbols", actions)
-        told = [env.step(action)[:2] for env, action in zip(self.envs, actions)]
-        observations, rewards = zip(*told)
+        observations, rewards, _ = zip(*(env.exchange(action) for env, action in zip(self.envs, actions)))
         never = np.zeros(self.num_envs, bool)
         return np.array(observations), np.array(rewards), never, never.copy(), {}
 
