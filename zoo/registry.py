@@ -55,6 +55,7 @@ PARTS = {
     "zoo.losses.class_weighted_crossentropy": ("ClassWeightedCrossentropy",),
     "zoo.losses.deep_lda": ("DeepLDALoss",),
     "zoo.losses.weighted_crossentropy": ("WeightedCrossentropy",),
+    "zoo.metrics.hits_at": ("HitsAt",),
     "zoo.metrics.perplexity": ("Perplexity",),
     "zoo.metrics.pixel_accuracy": ("PixelAccuracy",),
     "zoo.optimizers.gradient_noise": ("GradientNoise",),

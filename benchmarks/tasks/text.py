@@ -302,8 +302,8 @@ def _chat_task(model, longest=30):
     )
 
 
-def _chat_words():
-    return text.learn_vocabulary([turn for chat in datasets.chitchat("train") for turn in chat], 10000)
+def _chat_words(most=10000):
+    return text.learn_vocabulary([turn for chat in datasets.chitchat("train") for turn in chat], most)
 
 
 def task_neural_conversational_model():
@@ -319,6 +319,19 @@ def task_mmi_conversational_model():
 def task_dynamic_context_model():
     """Chats, of 10,000 words."""
     return _chat_task(applications.DynamicContextModel(_chat_words()))
+
+
+def task_attention_with_intention():
+    """Chats, of 5,000 words; perplexity of the last reply of each row, the trivial guess has the words' frequencies."""
+    model = applications.AttentionWithIntention(_chat_words(5000))
+    x, x_test = (model.fit_rows(datasets.chitchat(part)) for part in ("train", "validation"))
+    trivial = _unigram_perplexity(model.end, x["target"], x_test["target"])
+    return Task(
+        model,
+        {"x": text.LengthBuckets(x, batch_size=model.default_batch_size, step=10), "epochs": 2},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"respond": lambda: model.respond(datasets.chitchat("test")[:32])},
+    )
 
 
 def task_skip_thoughts():
@@ -420,6 +433,29 @@ def task_mem_nn():
         {"x": x, "y": y, "epochs": 20},
         lambda: ("accuracy", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["answer_accuracy"]), trivial, True),
         {"answer": lambda: model.answer(example.story, example.question)},
+    )
+
+
+def task_dialog_memory_network():
+    """Questions about invented films: a right reply first; the trivial guess is the reply that is right most often."""
+    suite = datasets.film_dialogues
+    knowledge = suite.invented_films(500)
+    train, _, test = suite.qa(knowledge, 5000)
+    retriever, names = suite.Retriever(knowledge), list(knowledge.entities)
+    words = applications.dialog_memory_network.learn_words(train, names)
+    model = applications.DialogMemoryNetwork(words, names)
+    (x, y), (x_test, y_test) = model.encode(train, retriever), model.encode(test, retriever)
+    most = np.bincount(y[y >= 0]).argmax()
+    return Task(
+        model,
+        {"x": x, "y": y, "epochs": 8},
+        lambda: (
+            "hits_at_1",
+            float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["hits_at_1"]),
+            float(np.mean((y_test == most).any(axis=1))),
+            True,
+        ),
+        {"rank": lambda: model.rank(test[0][0].message, knowledge=retriever)},
     )
 
 

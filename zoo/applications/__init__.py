@@ -2,6 +2,7 @@
 
 from zoo.applications.abs import ABS as ABS
 from zoo.applications.adversarial_autoencoder import AdversarialAutoencoder as AdversarialAutoencoder
+from zoo.applications.attention_with_intention import AttentionWithIntention as AttentionWithIntention
 from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
 from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
@@ -14,6 +15,7 @@ from zoo.applications.deep_lda import DeepLDA as DeepLDA
 from zoo.applications.deep_mask import DeepMask as DeepMask
 from zoo.applications.defensive_distillation import DefensiveDistillation as DefensiveDistillation
 from zoo.applications.diagnosis_lstm import DiagnosisLSTM as DiagnosisLSTM
+from zoo.applications.dialog_memory_network import DialogMemoryNetwork as DialogMemoryNetwork
 from zoo.applications.dilated_context_net import DilatedContextNet as DilatedContextNet
 from zoo.applications.distillation import Distillation as Distillation
 from zoo.applications.doctor_ai import DoctorAI as DoctorAI

@@ -16,6 +16,7 @@ from zoo.metrics.generative import parzen_bandwidth as parzen_bandwidth
 from zoo.metrics.generative import parzen_log_likelihood as parzen_log_likelihood
 from zoo.metrics.generative import precision_recall as precision_recall
 from zoo.metrics.generative import wasserstein_distance as wasserstein_distance
+from zoo.metrics.hits_at import HitsAt as HitsAt
 from zoo.metrics.last_batch import LastBatch as LastBatch
 from zoo.metrics.multilabel import f1_thresholds as f1_thresholds
 from zoo.metrics.multilabel import multilabel_scores as multilabel_scores
