@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from zoo.applications import DialogMemoryNetwork
+from zoo.datasets import film_dialogues
 
 # what is ranked behind this place does not count in any measure
 KEPT = 100
@@ -76,13 +77,8 @@ class QuestionAnswering:
 
 def with_history(dialogues):
     """Pairs of what was said, the last utterances before it first, and the exchange."""
-    found = []
-    for dialogue in dialogues:
-        said: list[str] = []
-        for exchange in dialogue:
-            found.append((" ".join([*said[-SAID:], exchange.message]), exchange))
-            said += [exchange.message, ", ".join(exchange.replies)]
-    return found
+    pairs = (pair for dialogue in dialogues for pair in film_dialogues.with_history(dialogue))
+    return [(" ".join([*said[-SAID:], exchange.message]), exchange) for said, exchange in pairs]
 
 
 def popularity(training, liked):

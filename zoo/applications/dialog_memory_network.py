@@ -23,9 +23,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo import arguments, autodiff, text
+from zoo import arguments, text
 from zoo.arguments import Count, Kind, Rows, Text, Texts, checked
-from zoo.datasets.film_dialogues import RELATIONS, EntityMatcher, Exchange, Retriever
+from zoo.datasets.film_dialogues import RELATIONS, EntityMatcher, Exchange, Retriever, with_history
 from zoo.metrics.hits_at import HitsAt
 from zoo.model import Field, Model
 
@@ -94,8 +94,6 @@ class DialogMemoryNetwork(Model):
         self._entity_numbers = {name: i for i, name in enumerate(entities)}
         self._matcher, self._known_texts = EntityMatcher(entities), {}
         self._build_weights()
-        self._score = autodiff.compiled(lambda x: self(x, training=False), self)
-        self._attend = autodiff.compiled(lambda x: self._gather(x)[1], self)
         self.compile()
 
     def _build_weights(self):
@@ -244,14 +242,12 @@ class DialogMemoryNetwork(Model):
         """
         messages, histories, listed, replies = [], [], [], []
         for dialogue in dialogues:
-            said: list[str] = []
-            for exchange in arguments.listed("dialogues", dialogue, "lists of exchanges"):
+            for said, exchange in with_history(arguments.listed("dialogues", dialogue, "lists of exchanges")):
                 self._check(exchange)
                 messages.append(exchange.message)
-                histories.append(list(said))
+                histories.append(said)
                 listed.append(exchange.candidates)
                 replies.append(self._numbers(exchange))
-                said += [exchange.message, ", ".join(exchange.replies)]
         return self._arrays(messages, histories, listed, knowledge), np.stack(replies)
 
     @checked
@@ -276,7 +272,7 @@ class DialogMemoryNetwork(Model):
         if candidates is not None and not self.candidates:
             arguments.refuse("candidates", "None, as the model was made without `candidates`", candidates)
         x = self._arrays([message], [list(history)], [candidates or ()], knowledge)
-        scores = ops.convert_to_numpy(self._score(self._input(x)))[0]
+        scores = ops.convert_to_numpy(self._graph("scores", lambda x: self(x, training=False))(x))[0]
         names = self.entities if candidates is None else candidates
         scores = scores[: len(self.entities)] if candidates is None else scores[len(self.entities) :][: len(names)]
         return [(names[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top]]
@@ -293,12 +289,13 @@ class DialogMemoryNetwork(Model):
         Returns:
             For each hop a list of (utterance or fact, weight), those with the largest weights first; no list without hops.
         """
-        memories = []
+        memories, knowledge = [], _known(knowledge)
         if self.recent and self.hops:
             memories += (list(reversed(history)) + [""] * self.recent)[: self.recent]
         if self.facts and self.hops:
             memories += [" ".join(fact) for fact in self._facts_for(message, list(history), knowledge)]
-        weights = ops.convert_to_numpy(self._attend(self._input(self._arrays([message], [list(history)], [()], knowledge))))[0]
+        x = self._arrays([message], [list(history)], [()], knowledge)
+        weights = ops.convert_to_numpy(self._graph("attention", lambda x: self._gather(x)[1])(x))[0]
         found = [[(memory, float(weight)) for memory, weight in zip(memories, hop) if memory] for hop in weights]
         return [sorted(hop, key=lambda pair: -pair[1]) for hop in found]
 
@@ -333,7 +330,7 @@ class DialogMemoryNetwork(Model):
         return np.array([*found, *[-1] * (self.max_replies - len(found))], "int32")
 
     def _arrays(self, messages, histories, listed, knowledge):
-        rows = len(messages)
+        rows, knowledge = len(messages), _known(knowledge)
         x = {field.name: np.zeros((rows, *field.shape), "int32") for field in self.input_fields()}
         for i, (message, history, candidates) in enumerate(zip(messages, histories, listed)):
             self._write(x["message"][i : i + 1], [message])
@@ -346,11 +343,8 @@ class DialogMemoryNetwork(Model):
                 arguments.refuse("candidates", f"at most {self.candidates}, which the model was made for", candidates)
             if "candidates" in x:
                 self._write(x["candidates"][i], candidates)
-        return self._input(x)
-
-    def _input(self, x):
-        """One field is an array."""
-        return x if isinstance(x, dict) and len(x) > 1 else x["message"] if isinstance(x, dict) else x
+        # one field is an array
+        return x if len(x) > 1 else x["message"]
 
     def _write(self, rows, texts):
         """Ids of texts into the rows of an array."""
@@ -376,19 +370,12 @@ class DialogMemoryNetwork(Model):
         first, last = (UNKNOWN if number is None else self._first_entity + number for number in names)
         return first, self._word_ids[relation], last
 
-    def _checked_facts(self, knowledge):
-        facts = arguments.listed("knowledge", knowledge, "a Retriever, or a list of facts", empty=True)
-        for fact in facts:
-            if not isinstance(fact, tuple) or len(fact) != 3 or not all(isinstance(part, str) for part in fact):
-                arguments.refuse("knowledge", "a Retriever, or a list of facts `(film, relation, object)`, tuples of strings", fact)
-        return facts
-
     def _facts_for(self, message, history, knowledge):
         """Facts for a message, then for what was said before it, the latest first."""
         if knowledge is None or not self.facts:
             return []
         if not isinstance(knowledge, Retriever):
-            return self._checked_facts(knowledge)[: self.facts]
+            return knowledge[: self.facts]
         places: dict[int, None] = {}
         for said in [message, *(history[::-1] if self.recent else ())]:
             if len(places) >= self.facts:
@@ -416,3 +403,14 @@ def learn_words(dialogues: Sequence, entities: Sequence[str], most: int | None =
 def _identities(shape, dtype=None):
     """An identity for each hop."""
     return ops.broadcast_to(ops.eye(shape[-1], dtype=dtype), shape)
+
+
+def _known(knowledge):
+    """`knowledge`, checked: a `Retriever`, a list of facts, or `None`."""
+    if knowledge is None or isinstance(knowledge, Retriever):
+        return knowledge
+    facts = arguments.listed("knowledge", knowledge, "a Retriever, or a list of facts", empty=True)
+    for fact in facts:
+        if not isinstance(fact, tuple) or len(fact) != 3 or not all(isinstance(part, str) for part in fact):
+            arguments.refuse("knowledge", "a Retriever, or a list of facts `(film, relation, object)`, tuples of strings", fact)
+    return facts

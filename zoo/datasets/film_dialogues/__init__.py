@@ -29,6 +29,7 @@ from zoo.datasets.film_dialogues.format import (
     read_entities,
     read_knowledge,
     split_list,
+    with_history,
     write,
     write_candidates,
     write_entities,

@@ -43,6 +43,14 @@ class Exchange:
 Dialogue = list[Exchange]
 
 
+def with_history(dialogue: Iterable[Exchange]) -> Iterator[tuple[list[str], Exchange]]:
+    """Pairs of what was said before an exchange, message and replies as one utterance each, and the exchange."""
+    said: list[str] = []
+    for exchange in dialogue:
+        yield list(said), exchange
+        said += [exchange.message, ", ".join(exchange.replies)]
+
+
 # --- dialogues ---
 
 
