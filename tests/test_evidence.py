@@ -219,3 +219,20 @@ def test_another_text_of_a_recipe_has_other_jobs(tmp_path):
         recipe.write_text(words)
         folders.append(folder(tmp_path, "toy_data", recipe))
     assert folders[0] != folders[1] and folders[0].parent == tmp_path / "runs" / "jobs"
+
+
+@pytest.mark.parametrize("best", [0.01, 0.2, 3.0])
+def test_the_best_rate_lies_inside_of_those_that_were_tried(best):
+    rate, tried = evidence.best_rate((0.1, 0.2), lambda rate: abs(np.log(rate / best)))
+    assert abs(np.log2(rate / best)) <= 0.5 and tried[rate] == min(tried.values())
+    assert min(tried) < rate < max(tried)
+
+
+def test_the_search_for_a_rate_ends():
+    assert len(evidence.best_rate((0.1, 0.2), lambda rate: -rate, most=5)[1]) == 5
+
+
+def test_the_same_search_may_try_unequal_numbers_of_settings():
+    with pytest.raises(ValueError, match="same number"):
+        Choice("digits", "rates", {"a": 3, "b": 4})
+    assert Choice("digits", "rates", {"a": 3, "b": 4}, evidence.UNTIL_INSIDE).tries["b"] == 4

@@ -21,6 +21,13 @@ def test_words_are_told_from_noise():
     np.testing.assert_allclose(layer.against(inputs, targets, draws)[0], [wanted, 0], rtol=1e-4)
 
 
+def test_padding_has_no_share_and_a_finite_bias():
+    layer = layers.NoiseContrastive(11, 6, samples=4)
+    bias = ops.convert_to_numpy(layer.bias)[:, 0]
+    assert layer.shares[0] == 0 and bias[0] == bias.min() and np.all(np.isfinite(bias))
+    np.testing.assert_allclose(np.exp(bias[1:]), layer.shares[1:], rtol=1e-5)
+
+
 def test_the_best_scores_are_the_probabilities():
     """With noise by its shares, the loss has its minimum where the scores are the logarithms of the data's shares."""
     layer = layers.NoiseContrastive(5, 1, samples=600)

@@ -16,7 +16,8 @@ def test_sampled_softmax():
     layer = WordSoftmax(9, 4, samples=3)
     rng = np.random.default_rng(0)
     layer.kernel.assign(rng.normal(size=(9, 4)))
-    layer.bias.assign(rng.normal(size=(9, 1)))
+    # padding is never drawn, and never comes
+    layer.bias.assign(np.concatenate([[[-20.0]], rng.normal(size=(8, 1))]))
     inputs, targets = rng.normal(size=(2, 3, 4)).astype("float32"), np.array([[2, 8, 1], [5, 3, 0]], "int32")
     kernel, bias = map(ops.convert_to_numpy, (layer.kernel, layer.bias))
     scores = inputs @ kernel.T + bias[:, 0]
@@ -34,6 +35,16 @@ def test_sampled_softmax():
     expected = [-np.log(special.softmax(scores[b, t])[targets[b, t]]) * (targets[b, t] > 0) for b, t in np.ndindex(2, 3)]
     np.testing.assert_allclose(full.ravel(), expected, rtol=1e-5)
     assert np.abs(ops.convert_to_numpy(layer(inputs, targets, training=True)) - full).max() > 0.02
+
+
+def test_padding_is_never_drawn():
+    layer = WordSoftmax(9, 4, samples=3)
+    np.testing.assert_allclose(layer.shares * (layer.shares[1] ** -1), [0, 1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6, 1 / 7, 1], rtol=1e-5)
+    draws = ops.convert_to_numpy(layer.sampler((100_000,), seed=1))
+    np.testing.assert_allclose(np.bincount(draws, minlength=9) / 100_000, layer.shares, atol=0.01)
+    assert draws.min() == 1
+    # nor does a search write it
+    assert ops.softmax(layer.logits(np.zeros((1, 4), "float32")))[0, 0] < 1e-8
 
 
 def test_candidates_have_the_logits_of_the_full_softmax():

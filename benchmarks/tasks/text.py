@@ -252,6 +252,34 @@ def task_fusion_translator():
     )
 
 
+def task_large_vocabulary_lm():
+    """Perplexity of a word of sentences of the Brown corpus, of 10,000 words; the trivial guess has the words' frequencies."""
+    train, test = brown_sentences(datasets.BROWN_GENRES)
+    model = applications.LargeVocabularyLM(text.learn_vocabulary([line.split() for line in train], 10000))
+    x, x_test = model.encode(_shuffled(train)[0]), model.encode(test)
+    trivial = _unigram_perplexity(model.end, x, x_test)
+    return Task(
+        model,
+        {"x": x, "epochs": 5},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(["the man was"] * 32, seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
+    )
+
+
+def task_character_rnn():
+    """Perplexity of a character of English descriptions; the trivial guess has the characters' frequencies."""
+    lines, lines_test = ([line.lower() for line in datasets.multi30k(part)[0]] for part in ("train", "val"))
+    model = applications.CharacterRNN(text.learn_vocabulary([list(line) for line in lines], min_count=5))
+    x, x_test = (text.trimmed(model.encode(part)) for part in (lines, lines_test))
+    trivial = _unigram_perplexity(model.end, x, x_test)
+    return Task(
+        model,
+        {"x": x, "epochs": 2},
+        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        {"complete": lambda: model.complete(["a man "] * 32, seed=0), "log_likelihood": lambda: model.log_likelihood(lines_test[:32])},
+    )
+
+
 def task_larger_context_lm():
     """Perplexity of a word of the Brown corpus, of 10,000 words, given four sentences; the trivial guess has the words' frequencies."""
     documents = [[" ".join(words[:50]).lower() for words in one.sentences if words] for one in datasets.brown()]

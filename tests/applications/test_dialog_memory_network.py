@@ -137,6 +137,8 @@ def test_facts_tell_names_that_were_never_a_reply():
         "Michael Mann"
     ]
     looked = model.attention(**asked)
+    # facts as JSON gives them
+    assert model.attention(**{**asked, "knowledge": [list(fact) for fact in asked["knowledge"]]}) == looked
     assert looked[0][0][0] == "Heat directed_by comedy" and sum(weight for _, weight in looked[0]) == pytest.approx(1.0, abs=1e-5)
 
 

@@ -7,6 +7,7 @@ from zoo.applications.bayesian_seg_net import BayesianSegNet as BayesianSegNet
 from zoo.applications.blstm_tagger import BLSTMTagger as BLSTMTagger
 from zoo.applications.byte_to_span import ByteToSpan as ByteToSpan
 from zoo.applications.char_cnn import CharCNN as CharCNN
+from zoo.applications.character_rnn import CharacterRNN as CharacterRNN
 from zoo.applications.comm_ai_learner import CommAILearner as CommAILearner
 from zoo.applications.crf_as_rnn import CRFasRNN as CRFasRNN
 from zoo.applications.dcgan import DCGAN as DCGAN
@@ -33,6 +34,7 @@ from zoo.applications.grad_net import GradNet as GradNet
 from zoo.applications.gradient_noise_net import GradientNoiseNet as GradientNoiseNet
 from zoo.applications.jsma import JSMA as JSMA
 from zoo.applications.lapgan import LAPGAN as LAPGAN
+from zoo.applications.large_vocabulary_lm import LargeVocabularyLM as LargeVocabularyLM
 from zoo.applications.large_vocabulary_translator import LargeVocabularyTranslator as LargeVocabularyTranslator
 from zoo.applications.larger_context_lm import LargerContextLM as LargerContextLM
 from zoo.applications.light_fm import LightFM as LightFM

@@ -411,6 +411,7 @@ def _known(knowledge):
         return knowledge
     facts = arguments.listed("knowledge", knowledge, "a Retriever, or a list of facts", empty=True)
     for fact in facts:
-        if not isinstance(fact, tuple) or len(fact) != 3 or not all(isinstance(part, str) for part in fact):
-            arguments.refuse("knowledge", "a Retriever, or a list of facts `(film, relation, object)`, tuples of strings", fact)
-    return facts
+        if not isinstance(fact, (tuple, list)) or len(fact) != 3 or not all(isinstance(part, str) for part in fact):
+            arguments.refuse("knowledge", "a Retriever, or a list of facts `(film, relation, object)`, three strings each", fact)
+    # JSON has no tuples
+    return [tuple(fact) for fact in facts]

@@ -18,3 +18,5 @@ from zoo.evidence.judge import mnist_judge as mnist_judge
 from zoo.evidence.recipe import arguments as arguments
 from zoo.evidence.recipe import publish as publish
 from zoo.evidence.recipe import renew as renew
+from zoo.evidence.search import UNTIL_INSIDE as UNTIL_INSIDE
+from zoo.evidence.search import best_rate as best_rate

@@ -75,5 +75,9 @@ def _measured(name, evidence) -> Iterator[str]:
     if not evidence["choices"]:
         yield "How many settings were tried for each arm was not recorded; see the notes."
     for choice in evidence["choices"]:
-        tries = next(iter(choice["tries"].values()))
-        yield f"{choice['settings']} chosen on {choice['data']}, {tries} tries for each of {', '.join(choice['tries'])}."
+        said = f"{choice['settings']} chosen on {choice['data']}"
+        if choice.get("search"):
+            tries = ", ".join(f"{arm} {number}" for arm, number in choice["tries"].items())
+            yield f"{said}, {choice['search']}. Tries: {tries}."
+        else:
+            yield f"{said}, {next(iter(choice['tries'].values()))} tries for each of {', '.join(choice['tries'])}."

@@ -124,17 +124,19 @@ class Choice:
         data: the development data, which took no part in the reported figures.
         settings: what was chosen, in words.
         tries: name of an arm -> number of settings that were tried for it.
+        search: how all arms were searched, where that decides how many are tried, such as `evidence.UNTIL_INSIDE`.
 
     Raises:
-        ValueError: unless each arm had the same number of tries.
+        ValueError: unless each arm had the same number of tries, or the same search.
     """
 
     data: str
     settings: str
     tries: Mapping[str, int]
+    search: str = ""
 
     def __post_init__(self) -> None:
-        if not self.tries or len(set(self.tries.values())) > 1:
+        if not self.tries or (len(set(self.tries.values())) > 1 and not self.search):
             raise ValueError(f"`tries` must give each arm the same number of settings. Received: {dict(self.tries)}")
 
 

@@ -169,7 +169,7 @@ class LanguageModel(TextWriter):
         """Texts that go on.
 
         Args:
-            texts: list of strings, each with a word or more.
+            texts: list of strings, each with a word or more, and fewer than `length`.
             words: to add at most; the end of the text may come earlier.
             beams: add the most probable words that a search with so many beams finds, in place of random ones.
             temperature: as in `sample`.
@@ -181,13 +181,16 @@ class LanguageModel(TextWriter):
             List of strings: each text, and the words that were added.
 
         Raises:
-            ValueError: if a text has no word.
+            ValueError: if a text has no word, or too many.
         """
         self._seed(seed)
         columns = self._columns(texts)
+        counts = np.count_nonzero(columns[-1], axis=1)
+        if counts.max() >= self.length:
+            arguments.refuse("texts", f"shorter than `length`, {self.length}, to go on", texts[int(counts.argmax())])
         options = {"beams": beams} if beams else {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         run = self._graph(("complete", words, *options.items()), partial(self._completed, words=words, **options))
-        found, counts = autodiff.in_batches(run, columns, ROWS)[0], np.count_nonzero(columns[-1], axis=1)
+        found = autodiff.in_batches(run, columns, ROWS)[0]
         added = self._texts([row[count:] for row, count in zip(found, counts)])
         texts = [one if isinstance(one, str) else one[-1] for one in texts]
         return [f"{one}{self.between}{other}" if other else one for one, other in zip(texts, added)]

@@ -4,6 +4,7 @@ from zoo.layers.attention import Attention as Attention
 from zoo.layers.bag_of_words import BagOfWords as BagOfWords
 from zoo.layers.both_directions import both_directions as both_directions
 from zoo.layers.conditional_gru import ConditionalGRU as ConditionalGRU
+from zoo.layers.differentiated_softmax import DifferentiatedSoftmax as DifferentiatedSoftmax
 from zoo.layers.dilated_context import DilatedContext as DilatedContext
 from zoo.layers.elastic_deformation import ElasticDeformation as ElasticDeformation
 from zoo.layers.feature_sum import FeatureSum as FeatureSum
@@ -12,6 +13,8 @@ from zoo.layers.free_log_std import FreeLogStd as FreeLogStd
 from zoo.layers.grad_layer import GradLayer as GradLayer
 from zoo.layers.grad_layer import Pick as Pick
 from zoo.layers.grad_layer import finalize as finalize
+from zoo.layers.hierarchical_outputs import ClassSoftmax as ClassSoftmax
+from zoo.layers.hierarchical_outputs import TreeSoftmax as TreeSoftmax
 from zoo.layers.highway import Highway as Highway
 from zoo.layers.laplacian_pyramid import LaplacianPyramid as LaplacianPyramid
 from zoo.layers.masked_dense import MaskedDense as MaskedDense
@@ -42,12 +45,15 @@ from zoo.layers.random_shift_flip import RandomShiftFlip as RandomShiftFlip
 from zoo.layers.re_net_layer import ReNetLayer as ReNetLayer
 from zoo.layers.recurrent_decoder import RecurrentDecoder as RecurrentDecoder
 from zoo.layers.recurrent_encoder import RecurrentEncoder as RecurrentEncoder
+from zoo.layers.sampled_outputs import InfrequentNormalization as InfrequentNormalization
+from zoo.layers.sampled_outputs import TargetSampling as TargetSampling
 from zoo.layers.scheduled_sampling import ScheduledSampling as ScheduledSampling
 from zoo.layers.sequence_pooling import SequencePooling as SequencePooling
 from zoo.layers.sequence_pooling import at_last as at_last
 from zoo.layers.spatial_lstm import SpatialLSTM as SpatialLSTM
 from zoo.layers.stochastic_pooling import StochasticPooling2D as StochasticPooling2D
 from zoo.layers.symbol_dropout import SymbolDropout as SymbolDropout
+from zoo.layers.window_writer import WindowWriter as WindowWriter
 from zoo.layers.winner_take_all import KSparse as KSparse
 from zoo.layers.winner_take_all import LifetimeSparsity as LifetimeSparsity
 from zoo.layers.winner_take_all import SpatialSparsity as SpatialSparsity

@@ -1,6 +1,7 @@
 """Noise-contrastive estimation: a layer over many words that learns to tell them from noise, and is exact when it is asked."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo import arguments
@@ -15,7 +16,8 @@ class NoiseContrastive(WordSoftmax):
     Mnih, Teh 2012, arXiv 1206.6426).
 
     A word is told from `noise` draws; all words of a batch share `samples` draws, each weighted by `noise / samples`, which has the same
-    mean and is one matrix product. Biases start at the logarithms of the words' shares, with which scores are nearly normalised.
+    mean and is one matrix product. Biases start at the logarithms of the shares by Zipf's law, or of those that `start_from` counts, with
+    which scores are nearly normalised.
 
     Args:
         symbols: as in `WordSoftmax`.
@@ -30,7 +32,10 @@ class NoiseContrastive(WordSoftmax):
         if noise is not None:
             arguments.count("noise", noise)
         self.noise = noise
-        self.bias.assign(ops.log(self.shares)[:, None])
+
+    def _first_bias(self):
+        """Padding is as rare as the rarest word."""
+        return np.log(np.maximum(self.shares, self.shares[self.shares > 0].min()))
 
     def call(self, inputs, targets, training=False):
         """Losses `(batch, length)` float32 of `targets`, 0 for padding; exact cross-entropies but for training."""
@@ -41,7 +46,8 @@ class NoiseContrastive(WordSoftmax):
     def against(self, inputs, targets, draws):
         """Losses by telling targets from `draws` `(any,)`."""
         inputs, noise = ops.cast(inputs, "float32"), float(self.noise or draws.shape[0])
-        expected = ops.log(noise * ops.convert_to_tensor(self.shares))
+        # padding is never drawn; what stands for its logarithm is not used
+        expected = ops.log(noise * ops.convert_to_tensor(np.where(self.shares > 0, self.shares, 1)))
         right = self.scores(inputs, targets) - ops.take(expected, targets)
         others = ops.matmul(inputs, ops.transpose(gather_rows(self.kernel, draws))) + gather_rows(self.bias, draws)[:, 0]
         wrong = ops.mean(ops.softplus(others - ops.take(expected, draws)), axis=-1) * noise

@@ -16,8 +16,25 @@ def gather_rows(table, ids):
 
     TensorFlow's own lookup does not copy the table first, which `ops.take` of a trained one does. The gradient holds the rows alone there.
     """
-    value = table.value
-    return value.sparse_read(ids) if hasattr(value, "sparse_read") else ops.take(value, ids, axis=0)
+    return table.value.sparse_read(ids) if has_row_reads(table) else ops.take(table.value, ids, axis=0)
+
+
+def first_rows(array, count, table):
+    """The first `count`, a tensor, of an array's rows, where shapes may be found while it runs; else, on JAX, all.
+
+    What uses it on TensorFlow cannot be compiled by XLA, and says so by `supports_jit`.
+
+    Args:
+        array: `(rows, ...)`.
+        count: at least so many are needed.
+        table: a Keras variable, which tells the one from the other.
+    """
+    return array[:count] if has_row_reads(table) else array
+
+
+def has_row_reads(table):
+    """Whether the backend reads rows of a Keras variable without copying it, as TensorFlow does."""
+    return hasattr(table.value, "sparse_read")
 
 
 def fetch_rows(table, ids, uses, most):

@@ -12,6 +12,8 @@ from zoo.text.words import PADDING
 
 # far below any score, in float32
 _NEVER = -1e9
+# the bias of what never comes; small enough to learn from, if it does
+_RARE = -20.0
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -31,7 +33,7 @@ class WordSoftmax(keras.layers.Layer):
 
     def __init__(self, symbols, units, samples=None, tied=False, **kwargs):
         super().__init__(**kwargs)
-        arguments.count("symbols", symbols)
+        arguments.count("symbols", symbols, low=2)
         arguments.count("units", units)
         if samples is not None:
             arguments.count("samples", samples)
@@ -39,13 +41,17 @@ class WordSoftmax(keras.layers.Layer):
         self._table = None if tied else self.add_weight((symbols, units), "glorot_uniform", name="kernel", autocast=False)
         self.bias = self.add_weight((symbols, 1), "zeros", name="bias", autocast=False)
         if samples is not None:
-            # Zipf's law; the end of the text, which has the last id, is as frequent as the first words
-            shares = 1 / np.arange(1, symbols + 1)
-            shares[-1] = shares[0]
-            self.shares = (shares / shares.sum()).astype("float32")
+            self.shares = _zipf_shares(symbols)
             self.sampler = UnigramSampler(self.shares, power=1)
             self.seed_generator = keras.random.SeedGenerator()
+        self.bias.assign(self._first_bias()[:, None])
         self.built = True
+
+    def _first_bias(self):
+        """Biases before anything is known, `(symbols,)`. Padding is never drawn, so that a sample could not teach that it never comes."""
+        bias = np.zeros(self.symbols, "float32")
+        bias[PADDING] = 0 if self.samples is None else _RARE
+        return bias
 
     def tie(self, table):
         """Take `table`, a variable `(symbols, units)` of another layer, for the rows."""
@@ -60,14 +66,12 @@ class WordSoftmax(keras.layers.Layer):
         return self._tied_table[0]() if self.tied else self._table
 
     def start_from(self, ids):
-        """Give biases that are still 0 the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
+        """Give biases that have not learned yet the logarithms of the words' shares in `ids` `(texts, length)`, each text with its end.
 
         Else the quickest way to learn these is through the network, whose outputs become large constants that say nothing about a text.
         """
-        if not np.any(ops.convert_to_numpy(self.bias)):
-            counts = np.bincount(ids.astype("int64").ravel(), minlength=self.symbols)
-            counts[PADDING], counts[-1] = 0, len(ids)
-            self.bias.assign(np.log((counts + 1) / (counts + 1).sum())[:, None])
+        if np.array_equal(ops.convert_to_numpy(self.bias)[:, 0], self._first_bias()):
+            self.bias.assign(log_shares(ids, self.symbols)[:, None])
 
     def logits(self, inputs):
         """Logits `(..., symbols)` float32."""
@@ -158,6 +162,28 @@ class WordSoftmax(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("symbols", "units", "samples", "tied")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def log_shares(ids, symbols):
+    """Logarithms of the shares of words in texts, each with its end; what never comes counts as if it came once.
+
+    Args:
+        ids: `(texts, length)`, 0 for padding.
+        symbols: number of ids; the last is the end.
+
+    Returns:
+        float32 `(symbols,)`.
+    """
+    counts = np.bincount(np.asarray(ids).astype("int64").ravel(), minlength=symbols)
+    counts[PADDING], counts[-1] = 0, len(ids)
+    return np.log((counts + 1) / (counts + 1).sum()).astype("float32")
+
+
+def _zipf_shares(symbols):
+    """Of ids by Zipf's law: padding never, the end of the text, which has the last id, as often as the first word."""
+    shares = 1 / np.maximum(1, np.arange(symbols))
+    shares[PADDING], shares[-1] = 0, 1
+    return (shares / shares.sum()).astype("float32")
 
 
 def _by_text(inputs, rows, biases):

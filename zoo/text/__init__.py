@@ -53,6 +53,9 @@ from zoo.text.vector_files import read_word_vectors as read_word_vectors
 from zoo.text.vectors import cooccurrence_vectors as cooccurrence_vectors
 from zoo.text.vectors import vector_table as vector_table
 from zoo.text.vectors import word_vectors as word_vectors
+from zoo.text.word_classes import frequency_classes as frequency_classes
+from zoo.text.word_classes import random_classes as random_classes
+from zoo.text.word_classes import vector_classes as vector_classes
 from zoo.text.words import PADDING as PADDING
 from zoo.text.words import UNKNOWN as UNKNOWN
 from zoo.text.words import behind_end as behind_end
