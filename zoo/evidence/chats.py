@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zoo import datasets
-
 # what a card says of it
 CHATS = "BYU's chit-chat dataset (Myers, Etchart, Fulda 2020, MIT): chats of two people, a twentieth each held out for choice and test."
 
@@ -22,7 +20,7 @@ def chat_exchanges(part: str, count: int, turns: int = 1, longest: int = 15) -> 
     Returns:
         Two lists: lists of turns, and replies, as words in lower case with spaces between them.
     """
-    from zoo import text
+    from zoo import datasets, text
 
     before, replies = text.exchanges(datasets.chitchat(part), turns)
     words = text.tokenize(replies)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import datasets, files
+from zoo import files
 
 EPOCHS, BATCH_SIZE, TRAINING = 3, 100, 50000
 
@@ -63,6 +63,8 @@ class Judge:
     def learn(self, epochs: int = EPOCHS) -> None:
         """Learn MNIST's first 50,000 training images, in an order that the seed gives; the same each time."""
         import keras
+
+        from zoo import datasets
 
         (x, y), _ = datasets.mnist()
         classifier = keras.Model(self.network.input, self.network.outputs[1])
