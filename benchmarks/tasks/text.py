@@ -29,8 +29,8 @@ def _unigram_perplexity(end, train, test):
     return float(np.exp(_unigram_nats(*ends, end + 1)))
 
 
-def _perplexity(model, x, trivial, name="perplexity"):
-    return lambda: ("perplexity", float(model.evaluate(x, verbose=0, return_dict=True)[name]), trivial, False)
+def _perplexity(model, x, trivial, name="perplexity", **options):
+    return lambda: ("perplexity", float(model.evaluate(x, verbose=0, return_dict=True, **options)[name]), trivial, False)
 
 
 def _accuracy(model, x, y, trivial):
@@ -217,7 +217,7 @@ def task_large_vocabulary_translator():
     return Task(
         model,
         {"x": x, "epochs": 3},
-        lambda: ("perplexity", float(model.evaluate(x_test, batch_size=8, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial, batch_size=8),
         {"translate": lambda: model.translate(english_test[:32])},
     )
 
@@ -261,7 +261,7 @@ def task_large_vocabulary_lm():
     return Task(
         model,
         {"x": x, "epochs": 5},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"complete": lambda: model.complete(["the man was"] * 32, seed=0), "log_likelihood": lambda: model.log_likelihood(test[:32])},
     )
 
@@ -275,7 +275,7 @@ def task_character_rnn():
     return Task(
         model,
         {"x": x, "epochs": 2},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"complete": lambda: model.complete(["a man "] * 32, seed=0), "log_likelihood": lambda: model.log_likelihood(lines_test[:32])},
     )
 
@@ -325,7 +325,7 @@ def _chat_task(model, longest=30):
     return Task(
         model,
         {"x": text.LengthBuckets(x, batch_size=model.default_batch_size), "epochs": 2},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"respond": lambda: model.respond(turns_test[:32])},
     )
 
@@ -357,7 +357,7 @@ def task_attention_with_intention():
     return Task(
         model,
         {"x": text.LengthBuckets(x, batch_size=model.default_batch_size, step=10), "epochs": 2},
-        lambda: ("perplexity", float(model.evaluate(x_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial),
         {"respond": lambda: model.respond(datasets.chitchat("test")[:32])},
     )
 
@@ -499,6 +499,6 @@ def task_mem_n2n_lm():
     return Task(
         model,
         {"x": x, "y": y, "batch_size": 128, "epochs": 10, "validation_data": (x_test, y_test)},
-        lambda: ("perplexity", float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["perplexity"]), trivial, False),
+        _perplexity(model, x_test, trivial, y=y_test),
         {"next_word": lambda: model.next_word(held_out[:20])},
     )

@@ -321,7 +321,7 @@ class _Writer(layers.Layer):
                 heard = self.words.step(ids, heard)
                 x = ops.concatenate([x, heard[0]], axis=-1)
             features, moved = self.reader.cell(x, own)
-            return features, [*(moved if isinstance(moved, (list, tuple)) else [moved]), *heard]
+            return features, [*moved, *heard]
 
         return step
 
@@ -377,7 +377,7 @@ class _Words(layers.Layer):
         word = self.embedding(ops.take(ops.convert_to_tensor(self._word), node))
         moved = self.reader.cell(word, states)[1]
         over = (ends & ~outside)[:, None]
-        states = [ops.where(over, new, old) for new, old in zip(moved if isinstance(moved, (list, tuple)) else [moved], states)]
+        states = [ops.where(over, new, old) for new, old in zip(moved, states)]
         following = ops.take(ops.convert_to_tensor(self._next.ravel()), node * self._next.shape[1] + ids)
         return [*states, ops.where(ends, 0, following), ends]
 

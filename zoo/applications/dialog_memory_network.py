@@ -248,7 +248,7 @@ class DialogMemoryNetwork(Model):
                 histories.append(said)
                 listed.append(exchange.candidates)
                 replies.append(self._numbers(exchange))
-        return self._arrays(messages, histories, listed, knowledge), np.stack(replies)
+        return self._arrays(messages, histories, listed, _known(knowledge)), np.stack(replies)
 
     @checked
     def rank(
@@ -271,7 +271,7 @@ class DialogMemoryNetwork(Model):
         """
         if candidates is not None and not self.candidates:
             arguments.refuse("candidates", "None, as the model was made without `candidates`", candidates)
-        x = self._arrays([message], [list(history)], [candidates or ()], knowledge)
+        x = self._arrays([message], [list(history)], [candidates or ()], _known(knowledge))
         scores = ops.convert_to_numpy(self._graph("scores", lambda x: self(x, training=False))(x))[0]
         names = self.entities if candidates is None else candidates
         scores = scores[: len(self.entities)] if candidates is None else scores[len(self.entities) :][: len(names)]
@@ -330,7 +330,7 @@ class DialogMemoryNetwork(Model):
         return np.array([*found, *[-1] * (self.max_replies - len(found))], "int32")
 
     def _arrays(self, messages, histories, listed, knowledge):
-        rows, knowledge = len(messages), _known(knowledge)
+        rows = len(messages)
         x = {field.name: np.zeros((rows, *field.shape), "int32") for field in self.input_fields()}
         for i, (message, history, candidates) in enumerate(zip(messages, histories, listed)):
             self._write(x["message"][i : i + 1], [message])

@@ -28,10 +28,10 @@ from zoo.layers.noise_contrastive import NoiseContrastive
 from zoo.layers.recurrent_decoder import RecurrentDecoder
 from zoo.layers.sampled_outputs import InfrequentNormalization, TargetSampling
 from zoo.layers.window_writer import WindowWriter
-from zoo.layers.word_softmax import WordSoftmax
+from zoo.layers.word_softmax import WordSoftmax, zipf_ranks
 from zoo.model import Model, is_stream
 from zoo.optimizers.rows import RowAdagrad
-from zoo.text import LengthBuckets, word_vectorization
+from zoo.text import PADDING, LengthBuckets, word_vectorization
 from zoo.text.word_classes import frequency_classes, random_classes
 
 STRATEGIES = ("softmax", "hierarchical", "differentiated", "importance_sampling", "target_sampling", "nce", "infrequent_normalization")
@@ -98,7 +98,7 @@ class LargeVocabularyLM(LanguageModel):
         vectorization, symbols = word_vectorization(vocabulary, length), len(vocabulary) + 3
         self._check_output(len(vocabulary))
         self._build(vocabulary, vectorization, self._writer(symbols), self._output(symbols))
-        self.supports_jit = getattr(self.word_softmax, "supports_jit", True)
+        self.supports_jit = self.word_softmax.supports_jit
         self.compile()
 
     def _check_output(self, words):
@@ -195,7 +195,6 @@ class LargeVocabularyLM(LanguageModel):
 
 def _zipf(symbols):
     """Counts of ids by Zipf's law: padding never, the end of a text, which has the last id, as often as the first words."""
-    ranks = np.concatenate([[1], np.arange(1, symbols - 1), [1]])
-    counts = symbols // ranks
-    counts[0] = 0
+    counts = symbols // zipf_ranks(symbols)
+    counts[PADDING] = 0
     return counts.tolist()

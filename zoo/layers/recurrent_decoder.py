@@ -225,7 +225,7 @@ class RecurrentDecoder(layers.Layer):
             x, moved = ops.concatenate([x, *contexts], axis=-1), []
             for i, writer in enumerate(self.writers):
                 x, new = writer.cell(x, self._own(state, i))
-                moved += list(new) if isinstance(new, (list, tuple)) else [new]
+                moved += new
             if self.attend and not self.feed_context:
                 contexts = [context_of(x)]
             found = [x, *contexts, inputs]
@@ -264,5 +264,5 @@ class _Fed(layers.Layer):
         x, moves = (x[:, :-1], x[:, -1:] > 0) if self.masked else (x, None)
         output, state = self.inner(ops.concatenate([x, context], axis=-1), states)
         if self.masked:
-            state = [ops.where(moves, new, old) for new, old in zip(state if isinstance(state, (list, tuple)) else [state], states)]
+            state = [ops.where(moves, new, old) for new, old in zip(state, states)]
         return ops.concatenate([output, states[0]], axis=-1), state

@@ -179,10 +179,17 @@ def log_shares(ids, symbols):
     return np.log((counts + 1) / (counts + 1).sum()).astype("float32")
 
 
+def zipf_ranks(symbols):
+    """Ranks of ids in the order of frequency, `(symbols,)`; the end of a text, which has the last id, is as frequent as the first one."""
+    ranks = np.maximum(1, np.arange(symbols))
+    ranks[-1] = 1
+    return ranks
+
+
 def _zipf_shares(symbols):
-    """Of ids by Zipf's law: padding never, the end of the text, which has the last id, as often as the first word."""
-    shares = 1 / np.maximum(1, np.arange(symbols))
-    shares[PADDING], shares[-1] = 0, 1
+    """Of ids by Zipf's law, padding never."""
+    shares = 1 / zipf_ranks(symbols)
+    shares[PADDING] = 0
     return (shares / shares.sum()).astype("float32")
 
 
