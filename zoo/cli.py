@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zoo
 from zoo import evidence, index, presets
+from zoo.demo.kinds import KINDS
 
 _COLOURS = {"yes": "green", "undecided": "yellow", "no": "red"}
 SOURCE = "the folder applications/ of the source repository (git clone, then pip install -e .)"
@@ -105,8 +106,12 @@ def _parser():
     sub.add_argument("preset", help="as of export")
     sub.add_argument("--beams", type=_count_from(1), default=5, help="replies that are followed at once (default: 5)")
 
-    sub = command(_demo, "demo", "segment a microscopy image, fine-tune, search, export, serve and query: the whole way")
-    sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for its files (default: demo)")
+    sub = command(_demo, "demo", "try a method on a page of the browser; without a name, go the whole way with a U-Net in the terminal")
+    sub.add_argument("preset", nargs="?", help=f"as of export, of one of {', '.join(KINDS)}")
+    sub.add_argument("--port", type=_count_from(0, 65535), default=7860, help="port of the page, 0 for a free one (default: 7860)")
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all (default: 127.0.0.1)")
+    sub.add_argument("--no-browser", action="store_true", help="only print the address of the page")
+    sub.add_argument("--out", type=Path, default=Path("demo"), help="folder for the files of the whole way (default: demo)")
     return parser
 
 
@@ -351,10 +356,26 @@ def _announce(server):
 
 
 def _demo(args):
+    if args.preset:
+        return _page(args)
     _be_quiet()
-    from zoo import demo
+    from zoo.demo import tour
 
-    return demo.run(args.out)
+    code = tour.run(args.out)
+    print(f"zoo demo NAME opens a page in the browser, for {', '.join(KINDS)}")
+    return code
+
+
+def _page(args):
+    name = _preset_of(args.preset)
+    folder = presets.resolve(name)
+    method = json.loads((Path(folder) / "config.json").read_text())["class"]
+    if method not in KINDS:
+        raise ValueError(f"`preset` must be of a method that has a page: {', '.join(KINDS)}. Received: {name!r}, a {method}")
+    _be_quiet()
+    from zoo.demo import pages
+
+    pages.show(folder, name, args.host, args.port, not args.no_browser)
 
 
 def _be_quiet():

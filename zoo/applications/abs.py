@@ -203,7 +203,8 @@ class ABS(EncoderDecoder):
         """Choose the weights of ABS+ by ROUGE on held-out pairs, and keep them with the model (section 5).
 
         As in minimum error rate training, each round searches for weights that rank lists of summaries best, writes the best summaries with
-        them, and adds these to the lists; they begin with the summaries of the weights so far, and with a reward for each feature alone.
+        them, and adds these to the lists. These begin with the summaries of the weights so far, of a reward for each feature alone, and of
+        rewards for copying in order.
 
         Args:
             sources: list of strings.
@@ -233,8 +234,9 @@ class ABS(EncoderDecoder):
             tried[tuple(weights.tolist())] = float(np.mean(scores))
 
         start = np.array([neural, *ops.convert_to_numpy(self.feature_weights)[1:]], "float32")
-        # lists with summaries of all kinds: a reward for each feature alone as well
-        for weights in [start, *(start + bound / 2 * np.eye(len(FEATURES), dtype="float32")[1:])]:
+        # lists with summaries of all kinds: with a reward for each feature alone, and for copying in order
+        others = np.eye(len(FEATURES), dtype="float32")[1:]
+        for weights in [start, *(start + bound / 2 * np.stack([*others, others[0] + others[1] + others[2] - others[3]]))]:
             attempt(np.clip(weights, -bound, max(bound, neural)))
         for number in range(rounds):
             weights = _best_weights(lists, max(tried, key=tried.__getitem__), length_power, bound, seed + number)

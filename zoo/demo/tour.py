@@ -21,7 +21,7 @@ from zoo import applications, serving, tuning
 
 PRESET = "unet_em"
 TOLERANCE = 1e-5
-_FILES = Path(__file__).parent / "datasets" / "files"
+_FILES = Path(__file__).parent.parent / "datasets" / "files"
 
 
 def run(out="demo"):
