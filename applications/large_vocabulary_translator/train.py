@@ -3,34 +3,36 @@
     python applications/large_vocabulary_translator/train.py
 
 Cost: processor time of an update and of a written word, and memory, from 10,000 to 800,000 target words, on random texts with Zipf's
-frequencies, in a process for each size. Quality: short descriptions of pictures of Multi30k, with all words of the training pairs, against
-a shortlist and against the full softmax, after as many updates and after as much processor time. BLEU counts words in lower case.
+frequencies, in a process for each size. Quality: descriptions of pictures of Multi30k, with all words that come twice, against a shortlist
+and against the full softmax, after as many updates and after as much processor time. BLEU counts words in lower case.
 """
 
 import resource
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
 import keras
 import numpy as np
-from rich.progress import track
 
 from zoo import datasets, evidence, text
 from zoo.applications import LargeVocabularyTranslator
-from zoo.evidence import Claim
+from zoo.evidence import Choice, Claim
 from zoo.metrics import bleu
 from zoo.optimizers import RowAdam
 from zoo.plots.figure import new_figure
 
-LONGEST, SUBSET, SHORTLIST, BATCH, EPOCHS, RATE = 10, 1500, 1000, 40, 3, 2e-3
+LONGEST, SUBSET, SHORTLIST, BATCH, EPOCHS = 12, 1500, 1000, 40, 8
+# of Adam: those that are tried first for each arm, see `zoo.evidence.best_rate`
+RATES = (2e-3, 4e-3)
+# arms: partitions made anew before each epoch, and in the order of the corpus
+LARGE, IN_ORDER, SHORT, FULL = "large", "large, in order of the corpus", "shortlist", "full"
 SIZES = {"embedding_size": 64, "units": 128, "source_length": LONGEST, "target_length": LONGEST}
 PARTS = {"train": ("train",), "validation": ("val",), "test": ("test_2016_flickr", "test_2017_flickr")}
 # target words, and those of the full softmax, of which the scores of a batch alone would fill gigabytes with the last number
-WORDS, FULL = (10_000, 100_000, 800_000), (10_000, 100_000)
+WORDS, FULL_WORDS = (10_000, 100_000, 800_000), (10_000, 100_000)
 ROUNDS, UPDATES, SOURCE_WORDS, FEW = 5, 4, 5000, 5000
-DATA = """Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), pairs of descriptions of at most 10 words in both languages."""
+DATA = f"""Multi30k (Elliott et al. 2016, CC BY-NC-SA 4.0), pairs of descriptions of at most {LONGEST} words in both languages."""
 
 
 # --- cost ---
@@ -68,15 +70,19 @@ def cost(task, rounds=ROUNDS):
     return {**found, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "weights": 4e-9 * model.count_params()}
 
 
-def costs(quick):
-    """`cost` of all sizes, each in a process of its own."""
-    words = [(size, False) for size in WORDS[: 2 if quick else None]] + [(size, True) for size in FULL[: 0 if quick else None]]
-    found = {}
-    for task in track(words, "cost"):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            found[task] = pool.submit(cost, task, 1 if quick else ROUNDS).result()
-        print(task, {name: np.round(np.mean(values), 5) for name, values in found[task].items()}, flush=True)
-    return found
+def alone(task, rounds):
+    """`cost` in a process of its own."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(cost, (task, rounds))
+
+
+def costs(args):
+    """`cost` by number of target words and whether all of them are in the softmax."""
+    tasks = [(size, False) for size in WORDS[: 2 if args.quick else None]] + [
+        (size, True) for size in FULL_WORDS[: 0 if args.quick else None]
+    ]
+    jobs = {str(task): partial(alone, task, 1 if args.quick else ROUNDS) for task in tasks}
+    return dict(zip(tasks, evidence.finished(args, "cost", jobs).values()))
 
 
 # --- quality ---
@@ -92,9 +98,9 @@ def pairs(parts):
 
 
 def read(quick):
-    """Pairs by part, vocabularies of all words, and the dictionary of aligned words, all of the training pairs."""
+    """Pairs by part, vocabularies of words that come twice, and the dictionary of aligned words, all of the training pairs."""
     data = {name: tuple(side[: 200 if quick else None] for side in pairs(parts)) for name, parts in PARTS.items()}
-    words = [text.learn_vocabulary([line.split() for line in side]) for side in data["train"]]
+    words = [text.learn_vocabulary([line.split() for line in side], min_count=2) for side in data["train"]]
     links = text.align(*data["train"], symmetry="intersection")
     return {**data, "words": words, "dictionary": text.learn_dictionary(*data["train"], links, n_best=10)}
 
@@ -117,38 +123,29 @@ class Clock(keras.callbacks.Callback):
 
 
 class Arm:
-    """A translator in training, and what it has cost so far; `start` begins anew without compiling anew.
+    """A translator in training, and what it has cost so far.
 
     Args:
         data: of `read`.
-        words: target words, the most frequent; `None` for all.
-        subset: of the softmax; `None` for all words, which makes no partitions.
+        kind: `LARGE`, `IN_ORDER`, `SHORT` or `FULL`.
+        rate: of Adam.
+        seed: of weights and the order of pairs.
         **sizes: of the network.
     """
 
-    def __init__(self, data, words=None, subset=None, **sizes):
-        english, german = data["words"][0], data["words"][1][:words]
-        sizes = {**SIZES, **sizes, "subset": subset or len(german) + 3, "frequent": SHORTLIST}
-        self.build = partial(LargeVocabularyTranslator, english, german, data["dictionary"], **sizes)
-        self.model, self.partitioned, self.data = self.build(), subset is not None, data
-        self.model.compile(RowAdam(RATE, global_clipnorm=1.0))
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.state = [np.array(variable) for variable in self.model.optimizer.variables]
-
-    def start(self, seed, order="epochs"):
-        """Fresh weights, and the pairs in this order, see `LargeVocabularyTranslator.partitions`."""
+    def __init__(self, data, kind, rate, seed, **sizes):
         keras.utils.set_random_seed(seed)
-        self.model.set_weights(self.build().get_weights())
-        for variable, value in zip(self.model.optimizer.variables, self.state):
-            variable.assign(value)
-        train = self.data["train"]
-        self.pairs = (
-            {"x": self.model.partitions(*train, BATCH, order)}
-            if self.partitioned
-            else {"x": self.model.encode(*train), "batch_size": BATCH}
-        )
+        self.data, (english, german) = data, data["words"]
+        german = german[: SHORTLIST if kind == SHORT else None]
+        in_parts = kind in (LARGE, IN_ORDER)
+        sizes = {**SIZES, **sizes, "subset": SUBSET if in_parts else len(german) + 3, "frequent": SHORTLIST}
+        self.model = LargeVocabularyTranslator(english, german, data["dictionary"], **sizes)
+        self.model.compile(RowAdam(rate, global_clipnorm=1.0))
+        if in_parts:
+            self.pairs = {"x": self.model.partitions(*data["train"], BATCH, "corpus" if kind == IN_ORDER else "epochs")}
+        else:
+            self.pairs = {"x": self.model.encode(*data["train"]), "batch_size": BATCH}
         self.updates, self.seconds = 0, 0.0
-        return self
 
     def learn(self, updates=None, seconds=None):
         """Go on until so many updates, or processor seconds, of all the training."""
@@ -158,40 +155,57 @@ class Arm:
         self.updates, self.seconds = self.updates + clock.done, self.seconds + clock.spent
         return self
 
-    def score(self, part, **options):
-        """BLEU of translations."""
-        return bleu(self.model.translate(part[0], **options), part[1], tokenize="none")
+    def score(self, **options):
+        """BLEU of test translations."""
+        return bleu(self.model.translate(self.data["test"][0], **options), self.data["test"][1], tokenize="none")
+
+    def nats(self):
+        """Minus the log-probability of a validation pair."""
+        return -float(self.model.log_likelihood(*self.data["validation"], batch_size=BATCH).mean())
 
 
-def measured(data, seeds, updates):
-    """BLEU on test pairs by arm, and what the arms cost."""
-    found, spent, test = {}, {}, data["test"]
-    note = lambda name, value: found.setdefault(name, []).append(value)  # noqa: E731
-    large, shortlist, full = Arm(data, subset=SUBSET), Arm(data, SHORTLIST), Arm(data)
-    for seed in track(seeds, "seeds"):
-        large.start(seed).learn(updates)
-        note("large", large.score(test))
-        note("large, not replaced", large.score(test, replace=False))
-        note("large, all words searched", large.score(test, candidates=False))
-        limit, cost_of = large.seconds, {"new partitions": large.seconds / large.updates}
-        large.start(seed, "corpus").learn(updates)
-        note("large, in order of the corpus, as many updates", large.score(test))
-        note("large, in order of the corpus, as much time", large.learn(seconds=limit).score(test))
-        cost_of["partitions in order"] = large.seconds / large.updates
-        shortlist.start(seed).learn(updates)
-        for name in ("as many updates", "as much time"):
-            shortlist.learn(seconds=limit if name == "as much time" else None)
-            note(f"shortlist, {name}", shortlist.score(test))
-            note(f"shortlist, {name}, not replaced", shortlist.score(test, replace=False))
-        note("full, as much time", full.start(seed).learn(seconds=limit).score(test))
-        note("full, as many updates", full.learn(updates).score(test))
-        for name, arm in {"shortlist": shortlist, "full softmax": full}.items():
-            cost_of[name] = arm.seconds / arm.updates
-        for name, seconds in cost_of.items():
-            spent.setdefault(name, []).append(seconds)
-        print(f"seed {seed}:", {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
-        print({name: round(values[-1], 4) for name, values in spent.items()}, flush=True)
-    return found, spent
+def one(data, kind, rate, seed, updates, limit=None):
+    """BLEU of an arm by what was done, and the seconds of an update; after as many updates and, where a limit is given, as much time."""
+    arm, found = Arm(data, kind, rate, seed), {}
+
+    def note(after, **limits):
+        arm.learn(**limits)
+        name = kind if kind == LARGE else f"{kind}, {after}"
+        found[name] = arm.score()
+        if kind in (LARGE, SHORT):
+            found[f"{name}, not replaced"] = arm.score(replace=False)
+
+    # the full softmax has spent the time before it has made the updates
+    steps = {"as many updates": {"updates": updates}, **({"as much time": {"seconds": limit}} if limit else {})}
+    for after, limits in sorted(steps.items(), reverse=kind == FULL):
+        note(after, **limits)
+        if after == "as many updates":
+            update, seconds = arm.seconds / arm.updates, arm.seconds
+    if kind == LARGE:
+        found["large, all words searched"] = arm.score(candidates=False)
+    return {"bleu": found, "update": update, "seconds": seconds}
+
+
+def measured(args, data, updates):
+    """BLEU on test pairs by arm, seconds of an update by kind, and the rates of kinds with how many were tried."""
+    found, spent, rates = {}, {}, {}
+    for kind in (LARGE, SHORT, FULL):
+
+        def loss(rate, kind=kind):
+            jobs = {"half of the updates": lambda: Arm(data, kind, rate, 1000).learn(updates // 2).nats()}
+            return evidence.finished(args, f"{kind}, rate {rate:g}", jobs)["half of the updates"]
+
+        rates[kind] = (RATES[0], {RATES[0]: 0}) if args.quick else evidence.best_rate(RATES, loss)
+    rates[IN_ORDER] = rates[LARGE]
+    limits = {}
+    for kind in (LARGE, IN_ORDER, SHORT, FULL):
+        jobs = {str(seed): partial(one, data, kind, rates[kind][0], seed, updates, limits.get(seed)) for seed in args.seeds}
+        rows = evidence.finished(args, f"{kind}, all updates", jobs)
+        if kind == LARGE:
+            limits = {seed: rows[str(seed)]["seconds"] for seed in args.seeds}
+        spent[kind] = [row["update"] for row in rows.values()]
+        found.update({name: [row["bleu"][name] for row in rows.values()] for name in rows["0"]["bleu"]})
+    return found, spent, {kind: (rate, len(tried)) for kind, (rate, tried) in rates.items()}
 
 
 # --- what came out ---
@@ -271,28 +285,25 @@ def figure(table):
 
 def main():
     """Measure cost and quality, compare, publish."""
-    args = evidence.arguments(__doc__, "large_vocabulary_translator_multi30k")
-    table = costs(args.quick)
+    args = evidence.arguments(__doc__, "large_vocabulary_translator_multi30k", seeds=3)
+    table = costs(args)
     data = read(args.quick)
     updates = 4 if args.quick else EPOCHS * -(-len(data["train"][0]) // BATCH)
-    found, spent = measured(data, args.seeds, updates)
-    shipped = Arm(data, subset=SUBSET, embedding_size=32, units=64).start(0).learn(2 * updates)
+    found, spent, rates = measured(args, data, updates)
+    shipped = Arm(data, LARGE, rates[LARGE][0], 0, embedding_size=32, units=64).learn(updates)
     english, german = (len(words) for words in data["words"])
     sizes = f"""{len(data["train"][0])} pairs of {english} English and {german} German words; {len(data["test"][0])} test pairs; the subset
 has {SUBSET} words, the shortlist {SHORTLIST}; {updates} updates of {BATCH} pairs, {len(shipped.pairs["x"].partitions)} partitions."""
     notes = f"""A small network ({SIZES["embedding_size"]} and {SIZES["units"]} numbers) that learns for minutes, by Adam, which learns
-faster than AdaDelta in so few updates; its rate is the same for all arms, none of which was tuned. "As much time" is the processor time
-that partitions made anew need for all updates, preparing them included. Cost is measured with subset and candidates of {FEW} words, in
-{ROUNDS} rounds of one process a size, which stand for seeds; every translation is as long as may be. The shipped
-model, which the list of differences is of, is smaller still; it has learned twice as long."""
-    evidence.publish(
-        shipped.model,
-        args,
-        claims(found, table, args.seeds),
-        DATA,
-        notes + summary(found, spent, table, sizes),
-        figure(table),
-    )
+faster than AdaDelta in so few updates. "All words" are those that come twice in the training pairs; others are unknown. "As much
+time" is the processor time that partitions made anew need for all updates, preparing them included. Cost is measured with subset and
+candidates of {FEW} words, in {ROUNDS} rounds of one process a size, which stand for seeds; every translation is as long as may be. The
+shipped model, which the list of differences is of, is smaller still."""
+    words = ", ".join(f"{kind} {rate:g}" for kind, (rate, _) in rates.items())
+    tries = {kind: number for kind, (_, number) in rates.items()}
+    choice = Choice("validation pairs, by probability after half of the updates, another seed", words, tries, evidence.UNTIL_INSIDE)
+    notes += summary(found, spent, table, sizes)
+    evidence.publish(shipped.model, args, claims(found, table, args.seeds), DATA, notes, figure(table), choices=[choice])
 
 
 if __name__ == "__main__":
