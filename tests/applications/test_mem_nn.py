@@ -44,13 +44,20 @@ class Paper:
         self.runs = {tuple(WORDS.index(w) + 1 for w in run.split()): i for i, run in enumerate(model.ngrams or [], start=len(WORDS) + 1)}
 
     def bag(self, part, table, ids):
-        """Sum over words, and over the runs that are known."""
+        """Sum over words, and over the runs that are known, each through the matrix of the place where it begins."""
         ids = [i for i in ids if i]
-        rows = ids + [row for run, row in self.runs.items() for i in range(len(ids)) if tuple(ids[i : i + len(run)]) == run]
-        return sum((part[table][row] for row in rows), np.zeros(6))
+        runs = [(row, i) for run, row in self.runs.items() for i in range(len(ids)) if tuple(ids[i : i + len(run)]) == run]
+        rows = [*zip(ids, range(len(ids))), *runs]
+        return sum((part[table][row] @ self.map(part, i, len(ids)) for row, i in rows), np.zeros(6))
+
+    def map(self, part, i, length):
+        """Of place i, from 0 on."""
+        return part["maps"][int(np.ceil(self.model.positions * (i + 1) / length)) - 1] if self.model.positions else np.eye(6)
 
     def embed(self, part, x):
-        return np.tanh(np.tanh(x) @ part["kernel"]) if self.model.nonlinear else x
+        if self.model.nonlinear:
+            return np.tanh(np.tanh(x) @ part["kernel"])
+        return np.tanh(x) if self.model.positions else x
 
     def s(self, x, age, y, y_place, other, other_place):
         """s(x, y, y'); places count back from the latest sentence, `None` is "nothing", which has no age and is newer than all."""
@@ -68,7 +75,7 @@ class Paper:
     def read(self, part, story, question, chosen):
         """The question, and each sentence by the vectors of the hop that found it."""
         rows = len(part["question"])
-        by_hop = [{"found": part["found"][hop * rows : (hop + 1) * rows]} for hop in range(len(chosen))]
+        by_hop = [{**part, "found": part["found"][hop * rows : (hop + 1) * rows]} for hop in range(len(chosen))]
         sentences = [self.bag(tables, "found", story[i]) for tables, i in zip(by_hop, chosen)]
         return self.bag(part, "question", question) + sum(sentences, np.zeros(6))
 
@@ -86,7 +93,8 @@ class Paper:
 
     def words(self, x):
         """Scores of "nothing" and of all words."""
-        vectors = [self.responder.get("nothing", np.zeros(6)), *(self.responder["candidate"][i] for i in range(1, len(WORDS) + 1))]
+        words = (self.bag(self.responder, "candidate", [i]) for i in range(1, len(WORDS) + 1))
+        vectors = [self.responder.get("nothing", np.zeros(6)), *words]
         return np.array([self.embed(self.responder, x) @ self.embed(self.responder, vector) for vector in vectors])
 
     def answer(self, story, question, chosen):
@@ -97,7 +105,7 @@ class Paper:
             if word == 0:
                 break
             found.append(word)
-            x = x + self.responder.get("said", np.zeros((99, 6)))[word]
+            x = x + self.said(word)
         return found
 
     def loss(self, story, question, answer, supports):
@@ -118,8 +126,11 @@ class Paper:
         for i, right in enumerate(answer + [0] * (len(answer) < self.model.answer_words)):
             scores = self.words(x)
             total += sum(max(0.0, margin - scores[right] + scores[w]) for w in range(0 if i else 1, len(scores)) if w != right)
-            x = x + (self.responder["said"][right] if right and "said" in self.responder else 0)
+            x = x + self.said(right)
         return total
+
+    def said(self, word):
+        return self.bag(self.responder, "said", [word]) if "said" in self.responder else np.zeros(6)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +140,15 @@ class Paper:
         {"adaptive": True, "hops": 3},
         {"nonlinear": True, "answer_words": 3},
         {"ngrams": ["mary went", "to the garden", "to the office", "the garden"], "adaptive": True, "nonlinear": True, "answer_words": 2},
+        {"positions": 2, "adaptive": True},
+        {"ngrams": ["mary went", "to the garden", "the garden"], "positions": 3, "nonlinear": True, "answer_words": 2},
     ],
 )
 def test_supports_answers_and_loss_are_those_of_the_equations(changes):
     model = small(**changes)
+    for part in (model.finder, model.responder):
+        if part.maps is not None:
+            part.maps.assign_add(RNG.normal(0, 0.5, part.maps.shape))
     x, y = data(model)
     # runs that are known come up
     x["story"][0, 0] = [WORDS.index(word) + 1 for word in ("went", "to", "the", "garden")]

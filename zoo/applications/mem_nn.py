@@ -18,6 +18,8 @@ found sentences best, by vectors of their own. The extensions:
   where `answer_words` allows several.
 - `ngrams`: runs of words are counted like words, which tells "north of the garden" from "the garden north of".
 - `nonlinear`: E(x) = tanh(W tanh(x)) in place of x.
+- `positions`: the multilinear map. The place of a word in its sentence falls into one of so many bins, place i of l into ceil(bins i / l);
+  its vector goes through the matrix of this bin, and tanh through the sum, so that the order of words counts.
 
 Shapes: word ids `story` `(batch, sentences, words)`, the latest sentence first, and `question` `(batch, words)`; 0 is padding -> `answer`
 `(batch, answer_words)`, ids of words, and `supports` `(batch, hops)`, how many sentences back each is, -1 where there is none.
@@ -59,6 +61,7 @@ class MemNN(Model):
         ngrams: list of runs of two or more words of the vocabulary with spaces between them, counted like words where they occur;
             `zoo.datasets.babi.ngrams` makes one. `None` for words alone.
         nonlinear: whether matches go through two layers of tanh.
+        positions: bins of places of words, each with a matrix of its own; `None` for bags, in which places do not count.
         margin: by which the right candidate shall win.
         stddev: of the normal initial weights.
         unknown: word of the vocabulary that is read in place of one that is not in it; `None` refuses such words.
@@ -79,6 +82,7 @@ class MemNN(Model):
         answer_words=1,
         ngrams=None,
         nonlinear=False,
+        positions=None,
         margin=0.1,
         stddev=0.1,
         unknown=None,
@@ -94,11 +98,13 @@ class MemNN(Model):
         self.adaptive, self.nonlinear = arguments.flag("adaptive", adaptive), arguments.flag("nonlinear", nonlinear)
         self.answer_words, self.margin = arguments.count("answer_words", answer_words), arguments.number("margin", margin, above=0)
         self.stddev = arguments.number("stddev", stddev, above=0)
+        self.positions = positions if positions is None else arguments.count("positions", positions)
         self.vocabulary, self.ngrams, self.unknown = vocabulary, ngrams, unknown
         self._ids = {word: number for number, word in enumerate(vocabulary, start=1)}
         self._runs = _runs_of(ngrams or [], self._ids)
         rows = len(vocabulary) + len(ngrams or []) + 1
         sizes = {"rows": rows, "size": self.embedding_size, "nonlinear": nonlinear, "stddev": stddev}
+        sizes |= {"positions": self.positions, "spans": 1 + len(self._runs)}
         self.finder = _Matcher(**sizes, found=self.hops - 1, nothing=adaptive, name="finder")
         self.responder = _Matcher(**sizes, found=self.hops, said=self.answer_words > 1, nothing=self.answer_words > 1, name="responder")
         self.ages = self.add_weight((3, self.embedding_size), keras.initializers.RandomNormal(stddev=stddev), name="ages")
@@ -189,7 +195,7 @@ class MemNN(Model):
 
     def _word_scores(self, x):
         """Scores of "nothing" and of the words of the vocabulary, `(batch, words + 1)`."""
-        words = self.responder.tables["candidate"][1 : len(self.vocabulary) + 1]
+        words = self.responder.words(len(self.vocabulary))
         # answers of one word never are "nothing"
         nothing = self.responder.nothing[None] if self.answer_words > 1 else ops.zeros_like(words[:1])
         return ops.matmul(self.responder.embed(x), ops.transpose(self.responder.embed(ops.concatenate([nothing, words], axis=0))))
@@ -369,6 +375,7 @@ class MemNN(Model):
             "answer_words": 2,
             "ngrams": ["mary went", "to garden", "mary went to"],
             "nonlinear": True,
+            "positions": 2,
             "margin": 0.2,
             "stddev": 0.3,
             "unknown": "where",
@@ -389,11 +396,12 @@ class MemNN(Model):
 
     @classmethod
     def search_space(cls, hp):
-        """Size, margin, non-linearity and learning rate."""
+        """Size, margin, non-linearity, positions and learning rate."""
         return {
             "embedding_size": hp.Choice("embedding_size", [20, 50, 100]),
             "margin": hp.Float("margin", 0.03, 1.0, sampling="log"),
             "nonlinear": hp.Boolean("nonlinear"),
+            "positions": 3 if hp.Boolean("positions") else None,
             "learning_rate": hp.Float("learning_rate", 1e-3, 2e-2, sampling="log"),
         }
 
@@ -401,21 +409,42 @@ class MemNN(Model):
 class _Matcher(layers.Layer):
     """Vectors of words in questions, in candidates, in sentences by the hop that found them, and in an answer; what sums of them become."""
 
-    def __init__(self, rows, size, nonlinear, stddev, found, nothing, said=False, **kwargs):
+    def __init__(self, rows, size, nonlinear, stddev, found, nothing, said=False, positions=None, spans=1, **kwargs):
         super().__init__(**kwargs)
-        normal, self.rows = keras.initializers.RandomNormal(stddev=stddev), rows
+        # `spans` rows of ids come one behind the other: those of words, and those of the runs that begin with them
+        normal, self.rows, self.positions, self.spans = keras.initializers.RandomNormal(stddev=stddev), rows, positions, spans
         sizes = {"question": rows, "candidate": rows, "found": found * rows, "said": rows * said}
         self.tables = {name: self.add_weight((count, size), normal, name=name) for name, count in sizes.items() if count}
         self.nothing = self.add_weight((size,), normal, name="nothing") if nothing else None
+        # places count for nothing at first
+        self.maps = self.add_weight((positions, size, size), _identities, name="maps") if positions else None
         self.dense = layers.Dense(size, "tanh", use_bias=False, name="dense") if nonlinear else None
         if self.dense:
             self.dense.build((None, size))
         self.built = True
 
     def bag(self, name, ids, first=0):
-        """Sums of the vectors of ids `(..., words)`, counted from row `first` of a table; 0 has none."""
+        """Sums of the vectors of ids `(..., words)`, counted from row `first` of a table; 0 has none. Places count with `positions`."""
         vectors = ops.take(self.tables[name], ids + first, axis=0)
-        return ops.sum(vectors * ops.cast(ids > 0, vectors.dtype)[..., None], axis=-2)
+        vectors = vectors * ops.cast(ids > 0, vectors.dtype)[..., None]
+        if self.maps is None:
+            return ops.sum(vectors, axis=-2)
+        in_bins = ops.einsum("...np,...nd->...pd", ops.cast(self._bins(ids), vectors.dtype), vectors)
+        return ops.einsum("...pd,pde->...e", in_bins, ops.cast(self.maps, vectors.dtype))
+
+    def _bins(self, ids):
+        """The bin of each id's place among the words of its sentence, `(..., words, positions)` of 0 and 1."""
+        words = ops.maximum(1, ops.shape(ids)[-1] // self.spans)
+        place = ops.arange(ops.shape(ids)[-1], dtype="int32") % words
+        length = ops.sum(ops.cast((ids > 0) & (ops.arange(ops.shape(ids)[-1], dtype="int32") < words), "int32"), axis=-1, keepdims=True)
+        # rounded up, less one, as bins are counted from 0
+        number = (place * self.positions + self.positions + length - 1) // ops.maximum(length, 1) - 1
+        return ops.one_hot(ops.minimum(number, self.positions - 1), self.positions)
+
+    def words(self, count):
+        """Bags of the first words as candidates, each alone, `(count, size)`."""
+        rows = self.tables["candidate"][1 : count + 1]
+        return rows if self.maps is None else ops.matmul(rows, ops.cast(self.maps[-1], rows.dtype))
 
     def found(self, ids, hop):
         """The bag of a sentence that a hop found."""
@@ -424,7 +453,13 @@ class _Matcher(layers.Layer):
     def embed(self, x):
         """E of sums of vectors `(..., size)`."""
         # a loss is computed outside of `call`, where vectors are float32 whatever the layer computes in
-        return ops.cast(self.dense(ops.tanh(x)), x.dtype) if self.dense else x
+        if self.dense:
+            return ops.cast(self.dense(ops.tanh(x)), x.dtype)
+        return x if self.maps is None else ops.tanh(x)
+
+
+def _identities(shape, dtype=None):
+    return ops.tile(ops.eye(shape[1], dtype=dtype)[None], (shape[0], 1, 1))
 
 
 def _check(example):
