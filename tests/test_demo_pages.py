@@ -67,12 +67,9 @@ def test_digit():
         made.fn({"composite": np.zeros((280, 280, 4), "uint8")})
 
 
-def test_read_digit(monkeypatch):
-    class Network:
-        def input_fields(self):
-            return presets.load(presets.resolve("lrp_mnist")).input_fields()
-
-    stroke = images.read_digit(drawn_one(), Network())
+def test_read_digit():
+    model = presets.load(presets.resolve("lrp_mnist"))
+    stroke = images.read_digit(drawn_one(), model)
     photograph = np.full((280, 280, 4), 255, "uint8")
     photograph[40:240, 60:84, :3] = 0
     rows, columns = np.nonzero(stroke[0, ..., 0] > 0.5)
@@ -83,7 +80,7 @@ def test_read_digit(monkeypatch):
         and abs(rows.mean() - 13.5) <= 1
         and abs(columns.mean() - 13.5) <= 1
     )
-    np.testing.assert_allclose(images.read_digit(photograph, Network()), stroke, atol=1e-6)
+    np.testing.assert_allclose(images.read_digit(photograph, model), stroke, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind, arguments", [("attack", ("7",)), ("explanation", ("1",))])

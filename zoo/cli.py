@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import zoo
-from zoo import evidence, index, presets
+from zoo import evidence, index, preset_format, presets
 from zoo.demo.kinds import KINDS
 
 _COLOURS = {"yes": "green", "undecided": "yellow", "no": "red"}
@@ -369,7 +369,7 @@ def _demo(args):
 def _page(args):
     name = _preset_of(args.preset)
     folder = presets.resolve(name)
-    method = json.loads((Path(folder) / "config.json").read_text())["class"]
+    method = preset_format.read_record(folder)["class"]
     if method not in KINDS:
         raise ValueError(f"`preset` must be of a method that has a page: {', '.join(KINDS)}. Received: {name!r}, a {method}")
     _be_quiet()

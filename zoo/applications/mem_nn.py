@@ -103,8 +103,8 @@ class MemNN(Model):
         self._ids = {word: number for number, word in enumerate(vocabulary, start=1)}
         self._runs = _runs_of(ngrams or [], self._ids)
         rows = len(vocabulary) + len(ngrams or []) + 1
-        sizes = {"rows": rows, "size": self.embedding_size, "nonlinear": nonlinear, "stddev": stddev}
-        sizes |= {"positions": self.positions, "spans": 1 + len(self._runs)}
+        sizes = {"rows": rows, "size": self.embedding_size, "spans": 1 + len(self._runs)}
+        sizes |= {"nonlinear": nonlinear, "positions": self.positions, "stddev": stddev}
         self.finder = _Matcher(**sizes, found=self.hops - 1, nothing=adaptive, name="finder")
         self.responder = _Matcher(**sizes, found=self.hops, said=self.answer_words > 1, nothing=self.answer_words > 1, name="responder")
         self.ages = self.add_weight((3, self.embedding_size), keras.initializers.RandomNormal(stddev=stddev), name="ages")
@@ -434,9 +434,9 @@ class _Matcher(layers.Layer):
 
     def _bins(self, ids):
         """The bin of each id's place among the words of its sentence, `(..., words, positions)` of 0 and 1."""
-        words = ops.maximum(1, ops.shape(ids)[-1] // self.spans)
-        place = ops.arange(ops.shape(ids)[-1], dtype="int32") % words
-        length = ops.sum(ops.cast((ids > 0) & (ops.arange(ops.shape(ids)[-1], dtype="int32") < words), "int32"), axis=-1, keepdims=True)
+        column, words = ops.arange(ops.shape(ids)[-1], dtype="int32"), ops.maximum(1, ops.shape(ids)[-1] // self.spans)
+        place = column % words
+        length = ops.sum(ops.cast((ids > 0) & (column < words), "int32"), axis=-1, keepdims=True)
         # rounded up, less one, as bins are counted from 0
         number = (place * self.positions + self.positions + length - 1) // ops.maximum(length, 1) - 1
         return ops.one_hot(ops.minimum(number, self.positions - 1), self.positions)

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import center_of_mass, shift
 from scipy.special import softmax
 
+from zoo.demo.micrograph import micrograph
 from zoo.demo.texts import told
-from zoo.demo.tour import micrograph
 
 # of a digit in MNIST: the side of the image, and the longer side of what was written
 _SIDE, _WRITTEN = 28, 20
@@ -19,15 +19,13 @@ def digit(model, **about):
 
     def classify(sketch):
         x = read_digit(sketch, model)
-        if kind == "class":
+        found = model.predict(x, verbose=0)
+        if isinstance(found, dict):
             return {str(model.classify(x)[0]): 1.0}
-        found = np.asarray(model.predict(x, verbose=0), "float64")[0]
-        shares = softmax(found) if kind == "logits" else found
-        return {str(number): float(share) for number, share in enumerate(shares)}
-
-    # some methods give classes alone, some logits
-    trial = model.predict(model.example_inputs(8), verbose=0)
-    kind = "class" if np.ndim(trial) != 2 else "logits" if np.min(trial) < 0 else "shares"
+        found = np.asarray(found[0], "float64")
+        # some methods give logits
+        is_share = found.min() >= 0 and abs(found.sum() - 1) < 1e-3
+        return {str(number): float(share) for number, share in enumerate(found if is_share else softmax(found))}
 
     return gr.Interface(told(classify), _board(), gr.Label(num_top_classes=3, label="digit"), **about)
 

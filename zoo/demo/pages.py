@@ -45,14 +45,6 @@ def show(folder, name, host="127.0.0.1", port=7860, browser=True):
         browser: whether to open a browser.
     """
     made = page(presets.load(folder), name)
-    made.launch(server_name=host, server_port=port or _free_port(host), inbrowser=browser, quiet=True, prevent_thread_lock=True)
+    made.launch(server_name=host, server_port=port or None, inbrowser=browser, quiet=True, prevent_thread_lock=True)
     print(f"{name} at {made.local_url}; Ctrl-C ends it", flush=True)
     made.block_thread()
-
-
-def _free_port(host):
-    import socket
-
-    with socket.socket() as found:
-        found.bind((host, 0))
-        return found.getsockname()[1]

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from zoo import applications, serving, tuning
+from zoo.demo.micrograph import micrograph
 
 PRESET = "unet_em"
 TOLERANCE = 1e-5
-_FILES = Path(__file__).parent.parent / "datasets" / "files"
 
 
 def run(out="demo"):
@@ -37,6 +37,7 @@ def run(out="demo"):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(0)
+    _require_plots()
     image, mask = micrograph()
     own, held_out = (image[:, :256], mask[:, :256]), (image[:, 256:], mask[:, 256:])
 
@@ -78,19 +79,11 @@ def run(out="demo"):
     return report.conclude(difference)
 
 
-def micrograph():
-    """The shipped strip of an electron micrograph (ISBI 2012, section 29; see the credits beside it).
-
-    Returns:
-        image `(256, 512, 1)` float32 in [0, 1], mask `(256, 512)` int32, 1 on membranes.
-    """
+def _require_plots():
     try:
-        import matplotlib  # noqa: F401 - brings pillow, and is needed for the overlay
-        from PIL import Image
+        import matplotlib  # noqa: F401 - is needed for the overlay, at the end of a step
     except ImportError as error:
         raise ImportError("the demonstration draws a figure: pip install 'zoo-keras[plots]'") from error
-    image = np.asarray(Image.open(_FILES / "isbi_em_29_image.png"), "float32")[..., None] / 255
-    return image, 1 - np.asarray(Image.open(_FILES / "isbi_em_29_label.png")).astype("int32")
 
 
 def _patches(model, image, mask):
